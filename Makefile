@@ -1,0 +1,246 @@
+# The only entry.  `make` alone prints the targets.
+
+SHELL        := /bin/sh
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+B            := build
+CC           ?= gcc
+ifeq ($(origin CC),default)
+CC           := gcc
+endif
+CLANG        ?= clang
+CFLAGS       ?= -O2 -g
+PROVE_JOBS   ?= 2
+
+WARN   := -Wall -Wextra -Wno-unused-parameter -Wformat=2 -Wshadow \
+          -Wstrict-prototypes -Wmissing-prototypes -Wnull-dereference -Wvla \
+          -Wimplicit-fallthrough -Werror
+STRICT := $(WARN) -Wconversion -Wsign-conversion
+HARDEN := -fstack-protector-strong -fPIE
+ifneq ($(filter -O%,$(CFLAGS)),)
+ifeq ($(filter -O0,$(CFLAGS)),)
+HARDEN += -D_FORTIFY_SOURCE=2
+endif
+endif
+DEFS   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+INC    := -I. -Icommon -Iworker -Iworker/rule -isystem /usr/include/postgresql
+SAN    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+          -fno-sanitize-recover=undefined -Wno-maybe-uninitialized
+
+LIBS_COMMON := -lyajl -lcrypto
+LIBS_WORKER := -lpq -lcurl -lhiredis $(LIBS_COMMON)
+LIBS_CLI    := -lpq -lcurl -ljwt -largon2 $(LIBS_COMMON)
+
+COMMON_C := $(wildcard common/*.c)
+RULE_C   := $(wildcard worker/rule/*.c)
+WORKER_C := $(filter-out worker/main.c, $(wildcard worker/*.c \
+            worker/connector/*.c worker/job/*.c))
+CLI_C    := $(wildcard cli/*.c)
+UNIT_C   := $(wildcard t/unit/*.c)
+UNIT_LIB := $(wildcard t/unit/lib/*.c)
+FUZZ_C   := $(wildcard t/fuzz/*.c)
+
+# objects of a list of sources under one build flavour: $(call obj,plain,…)
+obj = $(patsubst %.c,$(B)/$(1)/%.o,$(2))
+
+UNIT := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_C))
+UNIT_SAN := $(patsubst t/unit/%.c,$(B)/unit-san/%,$(UNIT_C))
+FUZZ := $(patsubst t/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
+
+MODULE     := $(B)/ngx_loyalty_module.so
+MODULE_SRC := config dev/build_module.sh $(wildcard ngx_loyalty_module/*.[ch] \
+              ngx_loyalty_module/*.inc common/*.[ch])
+
+PROGRAMS :=
+ifneq ($(wildcard worker/main.c),)
+PROGRAMS += bin/loyalty-worker
+endif
+ifneq ($(wildcard cli/main.c),)
+PROGRAMS += bin/loyalty
+endif
+ifneq ($(wildcard config),)
+PROGRAMS += $(MODULE)
+endif
+
+
+.PHONY: help deps build common worker cli module run up down status test \
+        unit check-quick check-unit-san check-style check-fmt check-long \
+        generated mutants bench cover fuzz lint fmt clean ci
+
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: the house
+#:   make run          install what is missing, build, start everything, load
+#:                     the demo shop's year, follow the logs until Ctrl-C
+#:   make up           the same, then return; make status; make down
+#:                     LOYALTY_VAR=DIR, LOYALTY_HTTP_PORT=N,
+#:                     LOYALTY_HTTPS_PORT=N, LOYALTY_DEMO=generated|FILE|none
+#: building
+#:   make deps         install Debian's packages that are missing
+#:   make build        worker, module and command line into bin/ and build/
+#:   make clean        remove what was built (not var/)
+#: knowing
+#:   make test         every test, under fifteen minutes
+#:   make check-quick  unit tests and style, under a minute
+#:   make check-long   the long faults and fuzz runs
+#:   make cover        coverage of the C parts, in build/cover/
+#:   make fuzz         every fuzz target for SEC=20 seconds; T=name for one
+#:   make lint         compilers' analysers, cppcheck
+#:   make mutants      break it on purpose; a mutant that lives is a missing test
+#:   make bench        the figures, as ratios taken in one run
+#:   make fmt          format the C sources
+#:   make generated    write the generated files anew
+#:   make ci           what .ci/run does
+
+deps:
+	@dev/deps
+
+build: $(PROGRAMS)
+
+common: $(B)/plain/libly.a
+worker: bin/loyalty-worker
+cli: bin/loyalty
+module: $(MODULE)
+
+
+# -- libraries and programs
+
+$(B)/plain/libly.a: $(call obj,plain,$(COMMON_C))
+$(B)/plain/librule.a: $(call obj,plain,$(RULE_C))
+$(B)/plain/libworker.a: $(call obj,plain,$(WORKER_C))
+$(B)/san/libly.a: $(call obj,san,$(COMMON_C))
+$(B)/san/librule.a: $(call obj,san,$(RULE_C))
+$(B)/san/libworker.a: $(call obj,san,$(WORKER_C))
+$(B)/fuzz-obj/libly.a: $(call obj,fuzz-obj,$(COMMON_C))
+$(B)/fuzz-obj/librule.a: $(call obj,fuzz-obj,$(RULE_C))
+$(B)/fuzz-obj/libworker.a: $(call obj,fuzz-obj,$(WORKER_C))
+
+%.a:
+	@mkdir -p $(@D)
+	@rm -f $@
+	@ar rcs $@ $^
+
+bin/loyalty-worker: $(call obj,plain,worker/main.c) $(B)/plain/libworker.a \
+                    $(B)/plain/librule.a $(B)/plain/libly.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS_WORKER)
+
+bin/loyalty: $(call obj,plain,$(CLI_C)) $(B)/plain/librule.a $(B)/plain/libly.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS_CLI)
+
+$(MODULE): $(MODULE_SRC)
+	dev/build_module.sh
+
+bin/loyalty-worker-san: $(call obj,san,worker/main.c) $(B)/san/libworker.a \
+                    $(B)/san/librule.a $(B)/san/libly.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) -o $@ $^ $(LIBS_WORKER)
+
+bin/loyalty-san: $(call obj,san,$(CLI_C)) $(B)/san/librule.a $(B)/san/libly.a
+	@mkdir -p $(@D)
+	$(CC) $(SAN) -o $@ $^ $(LIBS_CLI)
+
+$(B)/plain/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(DEFS) $(CFLAGS) $(HARDEN) $(STRICT) $(INC) -MMD -MP -c -o $@ $<
+
+$(B)/san/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(DEFS) $(SAN) $(STRICT) $(INC) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz-obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CLANG) $(DEFS) -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	    -fno-sanitize-recover=undefined $(INC) -MMD -MP -c -o $@ $<
+
+.SECONDARY:
+
+
+# -- unit tests: each t/unit/NAME.c is a program that prints TAP
+
+$(B)/unit/%: $(B)/plain/t/unit/%.o $(call obj,plain,$(UNIT_LIB)) \
+             $(B)/plain/libworker.a $(B)/plain/librule.a $(B)/plain/libly.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LIBS_WORKER) -lm
+
+$(B)/unit-san/%: $(B)/san/t/unit/%.o $(call obj,san,$(UNIT_LIB)) \
+             $(B)/san/libworker.a $(B)/san/librule.a $(B)/san/libly.a
+	@mkdir -p $(@D)
+	@$(CC) $(SAN) -o $@ $^ $(LIBS_WORKER) -lm
+
+$(B)/fuzz/%: $(B)/fuzz-obj/t/fuzz/%.o $(B)/fuzz-obj/libworker.a \
+             $(B)/fuzz-obj/librule.a $(B)/fuzz-obj/libly.a
+	@mkdir -p $(@D)
+	@$(CLANG) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS_WORKER)
+
+unit: $(UNIT)
+	prove -j$(PROVE_JOBS) -e '' $(UNIT)
+
+check-unit-san: $(UNIT_SAN)
+	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
+	UBSAN_OPTIONS=print_stacktrace=1 \
+	prove -j$(PROVE_JOBS) -e '' $(UNIT_SAN)
+
+
+# -- the house
+
+up: deps build
+	@dev/house up
+
+run: deps build
+	@dev/house run
+
+down:
+	@dev/house down
+
+status:
+	@dev/house status
+
+test: deps build $(UNIT)
+	@dev/test
+
+check-quick: build $(UNIT) check-style
+	prove -j$(PROVE_JOBS) -e '' $(UNIT)
+
+check-style:
+	@dev/check
+
+check-fmt:
+	@dev/fmt --check
+
+check-long: build $(UNIT) $(FUZZ)
+	@LOYALTY_LONG=1 dev/test
+	@dev/fuzz $(or $(SEC),300) $(or $(T),all)
+
+generated:
+	@dev/generated
+
+mutants: build
+	@dev/mutants
+
+bench: build
+	@dev/bench
+
+cover:
+	@dev/cover
+
+fuzz: $(if $(T),$(B)/fuzz/$(T),$(FUZZ))
+	@dev/fuzz $(or $(SEC),20) $(or $(T),all)
+
+lint:
+	@dev/lint
+
+fmt:
+	@dev/fmt
+
+ci:
+	@.ci/run
+
+clean:
+	rm -rf $(B) bin
+
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
