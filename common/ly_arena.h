@@ -28,10 +28,10 @@ typedef struct ly_arena_s  ly_arena_t;
 
 
 /*
- * cap bounds the sum of all bytes handed out, with alignment and block
- * overhead.  alloc NULL means ly_alloc_libc; it is copied.  The first block is
- * taken at once, so that small users allocate once.  NULL if that fails or cap
- * is below LY_ARENA_MIN.
+ * cap bounds all that is taken from the base allocator, overhead included.
+ * alloc NULL means ly_alloc_libc; it is copied.  The first block is taken at
+ * once, so that small users allocate once; blocks grow with use.  NULL if that
+ * fails or cap is below LY_ARENA_MIN.
  */
 #define LY_ARENA_MIN    1024
 #define LY_ARENA_BLOCK  8192
@@ -66,7 +66,7 @@ ly_must_check ly_err_t ly_arena_str(ly_arena_t *a, ly_str_t s, ly_str_t *out);
 ly_must_check ly_err_t ly_arena_cleanup(ly_arena_t *a, void (*fn)(void *data),
     void *data);
 
-/* bytes counted against the cap so far, and the cap */
+/* bytes taken from the base allocator so far, and their cap */
 size_t ly_arena_used(const ly_arena_t *a);
 size_t ly_arena_cap(const ly_arena_t *a);
 
