@@ -55,8 +55,8 @@ begin
         l.tenant_id, l.delivery_id, l.endpoint_id,
         loyalty.id_text('msg', l.message_id),
         l.attempt::integer, l.lease_token, e.url, l.body,
-        encode(t.wrapped_key, 'base64'),
-        encode(k.wrapped, 'base64'),
+        replace(encode(t.wrapped_key, 'base64'), E'\n', ''),
+        replace(encode(k.wrapped, 'base64'), E'\n', ''),
         (
             select coalesce(jsonb_agg(s.sealed order by s.number desc), '[]'::jsonb)
             from loyalty.endpoint_secret s
