@@ -74,3 +74,6 @@ end
 $$;
 
 revoke create on schema public from public;
+
+-- functions pin it in their declaration; only their makers need this right
+grant set on parameter app.tenant_id to loyalty_migrator;

@@ -59,6 +59,7 @@ begin
     loop
         perform loyalty.table_grant(v_table);
     end loop;
+    perform loyalty.partition_ensure(2);
     reset role;
 end
 $$;

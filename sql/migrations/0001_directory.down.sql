@@ -1,11 +1,8 @@
--- Back to an empty database.
+-- Back to an empty database: functions go with their schemas.
 
 set local role loyalty_owner;
 set local lock_timeout = '1s';
 
-drop table loyalty.idempotency, loyalty.rule_version, loyalty.rule, loyalty.member_external,
-    loyalty.member, loyalty.wallet, loyalty.program, loyalty.data_key, loyalty.revocation,
-    loyalty.signing_key, loyalty.api_key, loyalty.app_user, loyalty.host, loyalty.tenant, loyalty.plan;
 drop schema ops cascade;
 drop schema work cascade;
 drop schema dir cascade;

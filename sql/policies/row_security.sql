@@ -16,7 +16,6 @@ begin
     loop
         perform loyalty.table_secure(v_table);
     end loop;
-    perform loyalty.partition_ensure(2);
     reset role;
 end
 $$;
