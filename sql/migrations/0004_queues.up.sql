@@ -113,12 +113,14 @@ create table loyalty.webhook_endpoint (
     api_version     date        not null,
     sequence        bigint      not null default 0,
     fail_since      timestamptz,
+    deleted_at      timestamptz,
     metadata        jsonb       not null default '{}',
     version         bigint      not null default 1,
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),
     constraint webhook_endpoint_pk primary key (tenant_id, endpoint_id),
     constraint webhook_endpoint_status check (status in ('active', 'failing', 'disabled')),
+    constraint webhook_endpoint_deleted check (deleted_at is null or status = 'disabled'),
     constraint webhook_endpoint_tenant_fk foreign key (tenant_id) references loyalty.tenant
 );
 comment on table loyalty.webhook_endpoint is 'where a merchant wants its messages; sequence is the last one given';

@@ -97,6 +97,7 @@ declare
     v_at timestamptz[];
     v_facts jsonb[];
     v_sealed text[];
+    v_wrapped bytea[];
     v_member uuid[];
     v_want text[];
     v_want_source text[];
@@ -119,10 +120,11 @@ begin
            array_agg(x.ev->>'source'), array_agg(x.ev->>'external_id'),
            array_agg(x.ev->>'member'), array_agg((x.ev->>'occurred_at')::timestamptz),
            array_agg(x.ev - '{member,attributes}'::text[]),
-           array_agg(x.e->>'sealed'), array_agg(null::uuid), array_agg(null::text),
+           array_agg(x.e->>'sealed'), array_agg(decode(x.e->>'wrapped_key', 'base64')),
+           array_agg(null::uuid), array_agg(null::text),
            array_agg(null::text)
       into v_status, v_problem, v_id, v_mac, v_type, v_source, v_ext, v_ref, v_at, v_facts,
-           v_sealed, v_member, v_want, v_want_source
+           v_sealed, v_wrapped, v_member, v_want, v_want_source
       from (select i.e, i.e->'event' as ev
               from jsonb_array_elements(p_items) with ordinality as i (e, n)
              order by i.n) x;
@@ -253,11 +255,12 @@ begin
     end if;
 
     insert into loyalty.event (tenant_id, event_id, type, source, external_id, member_id,
-                               occurred_at, received_at, facts, sealed, traceparent)
+                               occurred_at, received_at, facts, sealed, wrapped, traceparent)
     select p_tenant, i.id, i.type, i.source, i.ext, i.member, i.at, v_received, i.facts,
-           i.sealed, p_call->>'traceparent'
-      from unnest(v_id, v_type, v_source, v_ext, v_member, v_at, v_facts, v_sealed, v_status)
-           with ordinality as i (id, type, source, ext, member, at, facts, sealed, status, n)
+           i.sealed, i.wrapped, p_call->>'traceparent'
+      from unnest(v_id, v_type, v_source, v_ext, v_member, v_at, v_facts, v_sealed, v_wrapped,
+                  v_status)
+           as i (id, type, source, ext, member, at, facts, sealed, wrapped, status)
      where i.status is null;
     insert into loyalty.event_log (shard, tenant_id, event_id, member_id)
     select loyalty.shard_of(coalesce(i.member, i.id)), p_tenant, i.id, i.member

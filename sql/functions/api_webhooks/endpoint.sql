@@ -1,0 +1,147 @@
+-- GET, PATCH, DELETE /webhook-endpoints/{id} and POST /webhook-endpoints/{id}/test.
+-- Refuses: 404 not_found, 428 and 412 (If-Match), 422 with every fault.
+-- Locks: idempotency key → webhook_endpoint. Writes: webhook_endpoint, endpoint_secret, outbox.
+
+create or replace function api.webhook_endpoint_get(p_tenant uuid, p_call jsonb, p_id text)
+returns api.answer
+language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
+declare
+    v_row loyalty.webhook_endpoint;
+begin
+    perform set_config('app.tenant_id', p_tenant::text, true);
+    select e.* into v_row
+      from loyalty.webhook_endpoint e
+     where e.tenant_id = p_tenant and e.endpoint_id = loyalty.id_parse('whe', p_id)
+       and e.deleted_at is null;
+    if not found then
+        return loyalty.problem(p_call, 404, 'not_found', null, null);
+    end if;
+    return row(200, loyalty.etag_header(v_row.version), loyalty.endpoint_text(v_row, null), null);
+end $$;
+
+-- the status may be set to active (it starts afresh) or disabled
+create or replace function api.webhook_endpoint_patch(p_tenant uuid, p_call jsonb, p_id text,
+    p_body jsonb) returns api.answer
+language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
+declare
+    v_answer api.answer;
+    v_row loyalty.webhook_endpoint;
+    v_errors jsonb;
+begin
+    perform set_config('app.tenant_id', p_tenant::text, true);
+    v_answer := loyalty.idempotency_begin(p_tenant, p_call, 'webhook_endpoint_patch');
+    if v_answer.status is not null then
+        return v_answer;
+    end if;
+    select e.* into v_row
+      from loyalty.webhook_endpoint e
+     where e.tenant_id = p_tenant and e.endpoint_id = loyalty.id_parse('whe', p_id)
+       and e.deleted_at is null
+       for update;
+    if not found then
+        v_answer := loyalty.problem(p_call, 404, 'not_found', null, null);
+    else
+        v_answer := loyalty.if_match(p_call, v_row.version);
+    end if;
+    if v_answer.status is null then
+        v_errors := loyalty.endpoint_faults(p_body);
+        if v_errors <> '[]' then
+            v_answer := loyalty.problem(p_call, 422, 'request.invalid', null, v_errors);
+        end if;
+    end if;
+    if v_answer.status is null then
+        update loyalty.webhook_endpoint as e
+           set url = coalesce(p_body->>'url', e.url),
+               event_types = case when p_body ? 'event_types'
+                                  then array(select jsonb_array_elements_text(
+                                                 p_body->'event_types'))
+                                  else e.event_types end,
+               description = coalesce(p_body->>'description', e.description),
+               status = coalesce(p_body->>'status', e.status),
+               fail_since = case when p_body->>'status' = 'active' then null
+                                 else e.fail_since end,
+               api_version = coalesce((p_body->>'api_version')::date, e.api_version),
+               metadata = coalesce(nullif(p_body->'metadata', 'null'), e.metadata),
+               version = e.version + 1, updated_at = clock_timestamp()
+         where e.tenant_id = p_tenant and e.endpoint_id = v_row.endpoint_id
+        returning e.* into v_row;
+        v_answer := row(200, loyalty.etag_header(v_row.version),
+                        loyalty.endpoint_text(v_row, null), null);
+    end if;
+    return loyalty.idempotency_end(p_tenant, p_call, 'webhook_endpoint_patch', v_answer);
+end $$;
+
+-- The endpoint gets nothing more and its secrets are gone; its deliveries stay, what was on its
+-- way has failed.
+create or replace function api.webhook_endpoint_delete(p_tenant uuid, p_call jsonb, p_id text)
+returns api.answer
+language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
+declare
+    v_answer api.answer;
+    v_row loyalty.webhook_endpoint;
+begin
+    perform set_config('app.tenant_id', p_tenant::text, true);
+    select e.* into v_row
+      from loyalty.webhook_endpoint e
+     where e.tenant_id = p_tenant and e.endpoint_id = loyalty.id_parse('whe', p_id)
+       and e.deleted_at is null
+       for update;
+    if not found then
+        return loyalty.problem(p_call, 404, 'not_found', null, null);
+    end if;
+    v_answer := loyalty.if_match(p_call, v_row.version);
+    if v_answer.status is not null then
+        return v_answer;
+    end if;
+    update loyalty.webhook_endpoint as e
+       set status = 'disabled', deleted_at = clock_timestamp(), version = e.version + 1,
+           updated_at = clock_timestamp()
+     where e.tenant_id = p_tenant and e.endpoint_id = v_row.endpoint_id;
+    delete from loyalty.endpoint_secret s
+     where s.tenant_id = p_tenant and s.endpoint_id = v_row.endpoint_id;
+    delete from loyalty.data_key k
+     where k.tenant_id = p_tenant and k.object_id = v_row.endpoint_id;
+    update loyalty.delivery as d
+       set status = 'failed', lease_until = null, updated_at = clock_timestamp()
+     where d.tenant_id = p_tenant and d.endpoint_id = v_row.endpoint_id
+       and d.status in ('queued', 'retrying');
+    return row(204, null, '', null);
+end $$;
+
+-- sends one endpoint.test message to this endpoint alone
+create or replace function api.webhook_endpoint_test(p_tenant uuid, p_call jsonb, p_id text)
+returns api.answer
+language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
+declare
+    v_answer api.answer;
+    v_row loyalty.webhook_endpoint;
+    v_message uuid;
+begin
+    perform set_config('app.tenant_id', p_tenant::text, true);
+    v_answer := loyalty.idempotency_begin(p_tenant, p_call, 'webhook_endpoint_test');
+    if v_answer.status is not null then
+        return v_answer;
+    end if;
+    select e.* into v_row
+      from loyalty.webhook_endpoint e
+     where e.tenant_id = p_tenant and e.endpoint_id = loyalty.id_parse('whe', p_id)
+       and e.deleted_at is null;
+    if not found then
+        v_answer := loyalty.problem(p_call, 404, 'not_found', null, null);
+    elsif v_row.status = 'disabled' then
+        v_answer := loyalty.problem(p_call, 409, 'endpoint.disabled', null, null);
+    else
+        v_message := loyalty.uuid_v7();
+        insert into loyalty.outbox (tenant_id, message_id, type, occurred_at, data)
+        values (p_tenant, v_message, 'endpoint.test', clock_timestamp(),
+                jsonb_build_object('endpoint', loyalty.id_text('whe', v_row.endpoint_id)));
+        v_answer := row(202,
+            'Location: /v1/webhook-deliveries?endpoint='
+                || loyalty.id_text('whe', v_row.endpoint_id) || E'\n',
+            json_build_object('object', 'webhook_message',
+                'id', loyalty.id_text('msg', v_message), 'type', 'endpoint.test',
+                'endpoint', loyalty.id_text('whe', v_row.endpoint_id))::text,
+            '[{"k":"poke"}]');
+    end if;
+    return loyalty.idempotency_end(p_tenant, p_call, 'webhook_endpoint_test', v_answer);
+end $$;
