@@ -7,6 +7,7 @@
 #ifndef CLI_H_INCLUDED_
 #define CLI_H_INCLUDED_
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "ly_arena.h"
@@ -64,8 +65,7 @@ struct cli_cmd_s {
 struct cli_s {
     const cli_cmd_t  *cmd;
     ly_arena_t       *arena;                /* as long as the command */
-    bool              json;                 /* -o json, or not to a terminal
-                                               where a command says so */
+    bool              json;                 /* -o json */
     bool              quiet;
     unsigned          verbose;
     unsigned          argc;
@@ -141,7 +141,7 @@ int64_t cli_now(void);
 int64_t cli_clock(void);
 
 /* set by SIGINT or SIGTERM after cli_catch_signals(): the signal's number */
-extern volatile int  cli_signal;
+extern volatile sig_atomic_t  cli_signal;
 void cli_catch_signals(void);
 
 

@@ -7,6 +7,9 @@
 #ifndef LY_BANNED_H_INCLUDED_
 #define LY_BANNED_H_INCLUDED_
 
+/* a macro of the library; a macro cannot be poisoned */
+#undef alloca
+
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf
 #pragma GCC poison gets strtok strtok_r atoi atol atoll atof
 #pragma GCC poison strtol strtoll strtoul strtoull strtof
