@@ -265,6 +265,7 @@ create table loyalty.member_external (
     constraint member_external_member_fk foreign key (tenant_id, member_id) references loyalty.member
 );
 create index member_external_member on loyalty.member_external (tenant_id, member_id);
+create index member_external_source on loyalty.member_external (tenant_id, source);
 comment on table loyalty.member_external is 'the merchant''s own ids of a member, by source';
 
 create table loyalty.rule (
