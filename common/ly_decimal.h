@@ -57,7 +57,10 @@ ly_dec_t ly_dec_int(int64_t v);
 /* v / 10^scale, as minor units of money; scale <= LY_DEC_SCALE_MAX */
 ly_dec_t ly_dec_scaled(int64_t v, unsigned scale);
 
-/* exact; the scale is the larger of the two */
+/*
+ * Exact, at the larger of the two scales; LY_OVERFLOW if the result, or an
+ * operand brought to that scale, does not fit.
+ */
 ly_must_check ly_err_t ly_dec_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
 ly_must_check ly_err_t ly_dec_sub(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
 

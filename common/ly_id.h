@@ -20,7 +20,7 @@ typedef struct {
 
 
 /* ms since the epoch (48 bits kept) and ten random bytes; no state */
-void ly_uuid7_make(uint64_t ms, const unsigned char random[10],
+void ly_uuid7_make(uint64_t ms, const unsigned char noise[10],
     ly_uuid_t *out);
 
 /* the same with random bytes of OpenSSL; LY_TEMP if it has none */

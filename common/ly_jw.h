@@ -73,6 +73,18 @@ void ly_jw_base64url(ly_jw_t *w, ly_str_t bytes);
 void ly_jw_node(ly_jw_t *w, const ly_json_node_t *node);
 
 
+/*
+ * Below the writer: a string with its quotes, or only its escaped bytes, onto
+ * a buffer.  The shortest escapes, as RFC 8785 has them; LY_PARSE if s is not
+ * UTF-8.
+ */
+void ly_jw_quote(ly_buf_t *b, ly_str_t s);
+void ly_jw_escape(ly_buf_t *b, ly_str_t s);
+
+/* is it a number by RFC 8259, section 6 */
+bool ly_jw_is_number(ly_str_t s);
+
+
 /* key and value at once; the key is a literal as for ly_jw_k */
 #define ly_jw_kstr(w, lit, v)   (ly_jw_k(w, lit), ly_jw_str(w, v))
 #define ly_jw_kcstr(w, lit, v)  (ly_jw_k(w, lit), ly_jw_cstr(w, v))

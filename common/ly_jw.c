@@ -1,0 +1,580 @@
+#include <string.h>
+
+#include "ly_base64.h"
+#include "ly_hex.h"
+#include "ly_jw.h"
+#include "ly_time.h"
+#include "ly_banned.h"
+
+
+/*
+ * How a byte of a string is written: 0 as it is, 'u' as \u00xx, 'x' is part of
+ * a longer UTF-8 sequence, else the letter behind the backslash.
+ */
+static const unsigned char  ly_jw_class[256] = {
+    [0x00 ... 0x07] = 'u',
+    ['\b'] = 'b',
+    ['\t'] = 't',
+    ['\n'] = 'n',
+    [0x0b] = 'u',
+    ['\f'] = 'f',
+    ['\r'] = 'r',
+    [0x0e ... 0x1f] = 'u',
+    ['"'] = '"',
+    ['\\'] = '\\',
+    [0x80 ... 0xff] = 'x'
+};
+
+
+void
+ly_jw_init(ly_jw_t *w, ly_buf_t *b)
+{
+    memset(w, 0, sizeof(ly_jw_t));
+    w->buf = b;
+}
+
+
+ly_err_t
+ly_jw_done(const ly_jw_t *w)
+{
+    if (w->buf->err != LY_OK) {
+        return w->buf->err;
+    }
+
+    return w->complete && w->depth == 0 ? LY_OK : LY_FATAL;
+}
+
+
+static uint64_t
+ly_jw_bit(const ly_jw_t *w)
+{
+    return (uint64_t) 1 << (w->depth - 1);
+}
+
+
+/* what stands before a value: a comma, or nothing behind a key */
+static bool
+ly_jw_value(ly_jw_t *w)
+{
+    uint64_t  bit;
+
+    if (w->depth == 0) {
+        if (w->complete) {
+            ly_buf_fail(w->buf, LY_FATAL);
+        }
+
+        w->complete = 1;
+
+        return w->buf->err == LY_OK;
+    }
+
+    bit = ly_jw_bit(w);
+
+    if (w->object & bit) {
+        if (!w->keyed) {
+            ly_buf_fail(w->buf, LY_FATAL);
+        }
+
+        w->keyed = 0;
+
+        return w->buf->err == LY_OK;
+    }
+
+    if (w->filled & bit) {
+        ly_buf_byte(w->buf, ',');
+    }
+
+    w->filled |= bit;
+
+    return w->buf->err == LY_OK;
+}
+
+
+static void
+ly_jw_begin(ly_jw_t *w, bool object)
+{
+    uint64_t  bit;
+
+    if (!ly_jw_value(w)) {
+        return;
+    }
+
+    if (w->depth == LY_JW_DEPTH) {
+        ly_buf_fail(w->buf, LY_LIMIT);
+        return;
+    }
+
+    w->depth++;
+    bit = ly_jw_bit(w);
+    w->filled &= ~bit;
+    w->object = object ? w->object | bit : w->object & ~bit;
+
+    ly_buf_byte(w->buf, object ? '{' : '[');
+}
+
+
+static void
+ly_jw_end(ly_jw_t *w, bool object)
+{
+    if (w->depth == 0 || w->keyed
+        || ((w->object & ly_jw_bit(w)) != 0) != object)
+    {
+        ly_buf_fail(w->buf, LY_FATAL);
+        return;
+    }
+
+    w->depth--;
+    ly_buf_byte(w->buf, object ? '}' : ']');
+}
+
+
+void
+ly_jw_object(ly_jw_t *w)
+{
+    ly_jw_begin(w, true);
+}
+
+
+void
+ly_jw_object_end(ly_jw_t *w)
+{
+    ly_jw_end(w, true);
+}
+
+
+void
+ly_jw_array(ly_jw_t *w)
+{
+    ly_jw_begin(w, false);
+}
+
+
+void
+ly_jw_array_end(ly_jw_t *w)
+{
+    ly_jw_end(w, false);
+}
+
+
+void
+ly_jw_escape(ly_buf_t *b, ly_str_t s)
+{
+    bool           wide;
+    size_t         i, start;
+    unsigned char  class, esc[6];
+
+    static const unsigned char  digits[] = "0123456789abcdef";
+
+    wide = false;
+    start = 0;
+
+    for (i = 0; i < s.len; i++) {
+        class = ly_jw_class[s.data[i]];
+
+        if (class == 0) {
+            continue;
+        }
+
+        if (class == 'x') {
+            wide = true;
+            continue;
+        }
+
+        ly_buf_put(b, s.data + start, i - start);
+        start = i + 1;
+
+        if (class == 'u') {
+            memcpy(esc, "\\u00", 4);
+            esc[4] = digits[s.data[i] >> 4];
+            esc[5] = digits[s.data[i] & 15];
+            ly_buf_put(b, esc, 6);
+            continue;
+        }
+
+        esc[0] = '\\';
+        esc[1] = class;
+        ly_buf_put(b, esc, 2);
+    }
+
+    if (wide && !ly_utf8_valid(s)) {
+        ly_buf_fail(b, LY_PARSE);
+        return;
+    }
+
+    if (s.len != start) {
+        ly_buf_put(b, s.data + start, s.len - start);
+    }
+}
+
+
+void
+ly_jw_quote(ly_buf_t *b, ly_str_t s)
+{
+    ly_buf_byte(b, '"');
+    ly_jw_escape(b, s);
+    ly_buf_byte(b, '"');
+}
+
+
+/* the comma and the state for a key */
+static bool
+ly_jw_key_begin(ly_jw_t *w)
+{
+    uint64_t  bit;
+
+    bit = w->depth == 0 ? 0 : ly_jw_bit(w);
+
+    if ((w->object & bit) == 0 || w->keyed) {
+        ly_buf_fail(w->buf, LY_FATAL);
+        return false;
+    }
+
+    if (w->filled & bit) {
+        ly_buf_byte(w->buf, ',');
+    }
+
+    w->filled |= bit;
+    w->keyed = 1;
+
+    return true;
+}
+
+
+void
+ly_jw_key(ly_jw_t *w, ly_str_t key)
+{
+    if (ly_jw_key_begin(w)) {
+        ly_jw_quote(w->buf, key);
+        ly_buf_byte(w->buf, ':');
+    }
+}
+
+
+void
+ly_jw_key_plain(ly_jw_t *w, ly_str_t key)
+{
+    unsigned char  *p;
+
+    if (!ly_jw_key_begin(w)) {
+        return;
+    }
+
+    p = ly_buf_reserve(w->buf, key.len + 3);
+
+    if (p != NULL) {
+        *p++ = '"';
+        memcpy(p, key.data, key.len);
+        p += key.len;
+        *p++ = '"';
+        *p = ':';
+        ly_buf_commit(w->buf, key.len + 3);
+    }
+}
+
+
+void
+ly_jw_str(ly_jw_t *w, ly_str_t s)
+{
+    if (ly_jw_value(w)) {
+        ly_jw_quote(w->buf, s);
+    }
+}
+
+
+/* bytes of the valid sequence at i, 0 if none begins there */
+static size_t
+ly_jw_sequence(ly_str_t s, size_t i)
+{
+    size_t  n;
+
+    for (n = 1; n <= 4 && n <= s.len - i; n++) {
+        if (ly_utf8_valid(ly_str_of(s.data + i, n))) {
+            return n;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ly_jw_text(ly_jw_t *w, ly_str_t s)
+{
+    size_t  i, n, start;
+
+    if (ly_utf8_valid(s)) {
+        ly_jw_str(w, s);
+        return;
+    }
+
+    if (!ly_jw_value(w)) {
+        return;
+    }
+
+    start = 0;
+    ly_buf_byte(w->buf, '"');
+
+    for (i = 0; i < s.len; i += n) {
+        n = ly_jw_sequence(s, i);
+
+        if (n == 0) {
+            ly_jw_escape(w->buf, ly_str_of(s.data + start, i - start));
+            ly_buf_put(w->buf, "\xef\xbf\xbd", 3);
+            n = 1;
+            start = i + 1;
+        }
+    }
+
+    ly_jw_escape(w->buf, ly_str_of(s.data + start, s.len - start));
+    ly_buf_byte(w->buf, '"');
+}
+
+
+void
+ly_jw_cstr(ly_jw_t *w, const char *text)
+{
+    if (text == NULL) {
+        ly_jw_null(w);
+        return;
+    }
+
+    ly_jw_str(w, ly_str_c(text));
+}
+
+
+void
+ly_jw_int(ly_jw_t *w, int64_t v)
+{
+    unsigned char  *p;
+
+    if (!ly_jw_value(w)) {
+        return;
+    }
+
+    p = ly_buf_reserve(w->buf, LY_INT64_TEXT);
+
+    if (p != NULL) {
+        ly_buf_commit(w->buf, ly_int64_print(v, p));
+    }
+}
+
+
+void
+ly_jw_uint(ly_jw_t *w, uint64_t v)
+{
+    if (ly_jw_value(w)) {
+        ly_buf_uint(w->buf, v);
+    }
+}
+
+
+void
+ly_jw_bool(ly_jw_t *w, bool v)
+{
+    if (ly_jw_value(w)) {
+        ly_buf_str(w->buf, v ? ly_str("true") : ly_str("false"));
+    }
+}
+
+
+void
+ly_jw_null(ly_jw_t *w)
+{
+    if (ly_jw_value(w)) {
+        ly_buf_str(w->buf, ly_str("null"));
+    }
+}
+
+
+static size_t
+ly_jw_digits(ly_str_t s, size_t i)
+{
+    size_t  start;
+
+    for (start = i; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9') {
+            break;
+        }
+    }
+
+    return i - start;
+}
+
+
+bool
+ly_jw_is_number(ly_str_t s)
+{
+    size_t  i, n;
+
+    i = s.len != 0 && s.data[0] == '-';
+    n = ly_jw_digits(s, i);
+
+    if (n == 0 || (n > 1 && s.data[i] == '0')) {
+        return false;
+    }
+
+    i += n;
+
+    if (i < s.len && s.data[i] == '.') {
+        n = ly_jw_digits(s, ++i);
+        i += n;
+
+        if (n == 0) {
+            return false;
+        }
+    }
+
+    if (i < s.len && (s.data[i] | 0x20) == 'e') {
+        i++;
+
+        if (i < s.len && (s.data[i] == '+' || s.data[i] == '-')) {
+            i++;
+        }
+
+        n = ly_jw_digits(s, i);
+        i += n;
+
+        if (n == 0) {
+            return false;
+        }
+    }
+
+    return i == s.len;
+}
+
+
+void
+ly_jw_number(ly_jw_t *w, ly_str_t text)
+{
+    if (!ly_jw_is_number(text)) {
+        ly_buf_fail(w->buf, LY_PARSE);
+        return;
+    }
+
+    if (ly_jw_value(w)) {
+        ly_buf_str(w->buf, text);
+    }
+}
+
+
+void
+ly_jw_raw(ly_jw_t *w, ly_str_t json)
+{
+    if (json.len == 0) {
+        ly_buf_fail(w->buf, LY_PARSE);
+        return;
+    }
+
+    if (ly_jw_value(w)) {
+        ly_buf_str(w->buf, json);
+    }
+}
+
+
+void
+ly_jw_time(ly_jw_t *w, int64_t us)
+{
+    unsigned char  *p;
+
+    if (!ly_jw_value(w)) {
+        return;
+    }
+
+    p = ly_buf_reserve(w->buf, LY_TIME_TEXT + 2);
+
+    if (p != NULL) {
+        p[0] = '"';
+        ly_time_print(us, p + 1);
+        p[LY_TIME_TEXT + 1] = '"';
+        ly_buf_commit(w->buf, LY_TIME_TEXT + 2);
+    }
+}
+
+
+void
+ly_jw_hex(ly_jw_t *w, ly_str_t bytes)
+{
+    if (ly_jw_value(w)) {
+        ly_buf_byte(w->buf, '"');
+        ly_hex_put(w->buf, bytes);
+        ly_buf_byte(w->buf, '"');
+    }
+}
+
+
+void
+ly_jw_base64url(ly_jw_t *w, ly_str_t bytes)
+{
+    if (ly_jw_value(w)) {
+        ly_buf_byte(w->buf, '"');
+        ly_base64url_put(w->buf, bytes);
+        ly_buf_byte(w->buf, '"');
+    }
+}
+
+
+/* a scalar, or the opening of a container */
+static void
+ly_jw_node_open(ly_jw_t *w, const ly_json_node_t *node)
+{
+    switch (node->type) {
+
+    case LY_JSON_NULL:
+        ly_jw_null(w);
+        break;
+
+    case LY_JSON_FALSE:
+    case LY_JSON_TRUE:
+        ly_jw_bool(w, node->type == LY_JSON_TRUE);
+        break;
+
+    case LY_JSON_NUMBER:
+        ly_jw_number(w, node->text);
+        break;
+
+    case LY_JSON_STRING:
+        ly_jw_str(w, node->text);
+        break;
+
+    default:
+        ly_jw_begin(w, node->type == LY_JSON_OBJECT);
+    }
+}
+
+
+void
+ly_jw_node(ly_jw_t *w, const ly_json_node_t *node)
+{
+    const ly_json_node_t  *at;
+
+    at = node;
+
+    for ( ;; ) {
+
+        if (at != node && at->in_object) {
+            ly_jw_key(w, at->key);
+        }
+
+        ly_jw_node_open(w, at);
+
+        if (at->first != NULL) {
+            at = at->first;
+            continue;
+        }
+
+        if (at->type >= LY_JSON_ARRAY) {
+            ly_jw_end(w, at->type == LY_JSON_OBJECT);
+        }
+
+        while (at != node && at->next == NULL) {
+            at = at->parent;
+            ly_jw_end(w, at->type == LY_JSON_OBJECT);
+        }
+
+        if (at == node || w->buf->err != LY_OK) {
+            return;
+        }
+
+        at = at->next;
+    }
+}
