@@ -48,7 +48,7 @@ create table loyalty.event_log (
     member_id       uuid,
     constraint event_log_shard check (shard between 0 and 255)
 ) partition by list (slot);
-create index event_log_shard on loyalty.event_log (shard, xid, log_id);
+create index event_log_xid on loyalty.event_log (xid, log_id);
 comment on table loyalty.event_log is
     'append-only log that the rules lane reads by cursor; a ring of 4 slots of 15 minutes, emptied when every cursor has passed';
 
