@@ -1,0 +1,26 @@
+-- Books earned points, many at once: entry, movement, lot, balance, order_earn,
+-- change and outbox in one statement for all balances where nothing is owed or
+-- due; the others one by one.
+--
+--   loyalty.book_earns(p_tenant uuid, p_items jsonb)
+--     returns table (ord int, entry_id uuid, points bigint)
+--
+-- p_items, an array; ord is the position in it, from 1:
+--   {"event":uuid, "member":uuid, "wallet":uuid, "points":n > 0,
+--    "at":"occurred_at of the event", "rule":uuid, "rule_version":uuid,
+--    "order":uuid|null, "shares":[bigint by line, in the order's order]|null}
+-- with "order" an order_earn row is written; sum(shares) = points.
+-- One row per item.  Several items of one balance are chained in their order.
+-- app.tenant_id must be set.  Locks balances in (wallet_id, member_id) order.
+--
+--   loyalty.book_reversal(p_tenant uuid, p_items jsonb)
+--     returns table (ord int, outcome jsonb)
+--
+-- p_items, an array, worked on in order:
+--   {"event":uuid (the refund), "member":uuid, "at":timestamptz, and one of
+--    "order":uuid, "lines":[{"line":no from 1, "quantity":"1", "ordered":"6"}…]
+--    "order":uuid, "amount":"5.00", "total":"15.30"
+--    "wallet":uuid, "points":n > 0, "rule":uuid|null, "rule_version":uuid|null (base rate, no order)}
+-- outcome: {"points":taken, "clipped":not taken under within_balance,
+--           "debt":part that became debt, "entries":[uuid…]}
+-- order_refund rows are written here.
