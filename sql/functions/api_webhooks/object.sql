@@ -9,9 +9,10 @@ declare
 begin
     v_json := json_build_object('object', 'webhook_endpoint',
         'id', loyalty.id_text('whe', p_row.endpoint_id), 'url', p_row.url,
-        'event_types', to_json(p_row.event_types), 'description', p_row.description,
+        'event_types', to_json(p_row.event_types), 'description', nullif(p_row.description, ''),
         'status', p_row.status, 'api_version', p_row.api_version, 'sequence', p_row.sequence,
         'failing_since', loyalty.time_text(p_row.fail_since), 'metadata', p_row.metadata,
+        'version', p_row.version,
         'created_at', loyalty.time_text(p_row.created_at),
         'updated_at', loyalty.time_text(p_row.updated_at));
     if p_secret is null then
@@ -39,6 +40,6 @@ begin
         'sequence', p_row.sequence, 'status', p_row.status, 'attempt', p_row.attempt,
         'next_at', case when p_row.status in ('queued', 'retrying')
                         then loyalty.time_text(p_row.next_at) end,
-        'attempts', v_attempts, 'created_at', loyalty.time_text(p_row.created_at),
+        'last_attempt', v_attempts->-1, 'attempts', v_attempts, 'created_at', loyalty.time_text(p_row.created_at),
         'updated_at', loyalty.time_text(p_row.updated_at))::text;
 end $$;

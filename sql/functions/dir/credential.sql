@@ -23,14 +23,14 @@ declare
 begin
     if p_kind = 'kid' and not exists (select from loyalty.signing_key k
                                        where k.kid = p_ref and k.state <> 'revoked') then
-        return '{"revoked": true, "not_before": null}';
+        return jsonb '{"revoked": true, "not_before": null}';
     end if;
     select r.* into v_row
       from loyalty.revocation r
      where r.tenant_id = p_tenant and r.kind = p_kind and r.ref = p_ref
        and (r.expires_at is null or r.expires_at > pg_catalog.now());
     if not found then
-        return '{"revoked": false}';
+        return jsonb '{"revoked": false}';
     end if;
     return loyalty.dir_revocation(v_row) || '{"revoked": true}';
 end $$;

@@ -8,7 +8,7 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as
 begin
     return query
     select w.id
-      from pg_catalog.unnest(p_tenants, p_ids) as w (tenant_id, id)
+      from unnest(p_tenants, p_ids) as w (tenant_id, id)
      where exists (select from loyalty.event_outcome o
                     where o.tenant_id = w.tenant_id and o.event_id = w.id)
         or exists (select from loyalty.command c
