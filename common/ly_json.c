@@ -397,7 +397,7 @@ ly_json_on_number(void *ctx, const char *data, size_t len)
 
 /* bounds and form of an unescaped string, and a copy that lasts */
 static bool
-ly_json_text(ly_json_parser_t *p, const unsigned char *data, size_t len,
+ly_json_checked(ly_json_parser_t *p, const unsigned char *data, size_t len,
     ly_str_t *out)
 {
     if (len > p->limits.max_string) {
@@ -421,7 +421,7 @@ ly_json_on_string(void *ctx, const unsigned char *data, size_t len)
     ly_json_node_t    *node;
     ly_json_parser_t  *p = ctx;
 
-    if (!ly_json_text(p, data, len, &text)) {
+    if (!ly_json_checked(p, data, len, &text)) {
         return 0;
     }
 
@@ -441,7 +441,7 @@ ly_json_on_key(void *ctx, const unsigned char *data, size_t len)
 {
     ly_json_parser_t  *p = ctx;
 
-    if (!ly_json_text(p, data, len, &p->key)) {
+    if (!ly_json_checked(p, data, len, &p->key)) {
         return 0;
     }
 

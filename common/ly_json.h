@@ -155,6 +155,9 @@ ly_must_check ly_err_t ly_json_int64(const ly_json_node_t *node, int64_t *out);
 ly_must_check ly_err_t ly_json_string(const ly_json_node_t *node,
     ly_str_t *out);
 
+/* the text of a string node; empty for NULL and every other type */
+ly_str_t ly_json_text(const ly_json_node_t *node);
+
 /* LY_PARSE unless true or false */
 ly_must_check ly_err_t ly_json_bool(const ly_json_node_t *node, bool *out);
 

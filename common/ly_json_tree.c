@@ -218,6 +218,17 @@ ly_json_string(const ly_json_node_t *node, ly_str_t *out)
 }
 
 
+ly_str_t
+ly_json_text(const ly_json_node_t *node)
+{
+    if (node == NULL || node->type != LY_JSON_STRING) {
+        return ly_str_of(NULL, 0);
+    }
+
+    return node->text;
+}
+
+
 ly_err_t
 ly_json_bool(const ly_json_node_t *node, bool *out)
 {

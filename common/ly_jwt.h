@@ -38,11 +38,10 @@ ly_must_check ly_err_t ly_jwt_key_pem(ly_str_t pem, ly_jwt_key_t **key);
 
 /*
  * One JWK (RFC 7517): kty EC with crv P-256, or RSA with e an odd number of 17
- * bits or more and n of 2048 bits or more.  "alg" if present must be that of
- * the kind, "use" must be "sig", "key_ops" must hold "verify".  A private
- * member (d, p, ...), an
- * oct key, a point off the curve, a modulus with the ROCA fingerprint or a
- * duplicate member is refused.  scratch holds the parsed JSON.
+ * to 64 bits and n of 2048 bits or more.  If present, "alg" must be that of
+ * the kind, "use" must be "sig", "key_ops" must hold "verify".  Refused: a
+ * private member (d, p, q, ...), an oct key, a point off the curve, a modulus
+ * with the ROCA fingerprint, a duplicate member.  scratch holds the JSON.
  */
 ly_must_check ly_err_t ly_jwt_key_jwk(ly_arena_t *scratch, ly_str_t jwk,
     ly_jwt_key_t **key);
@@ -94,6 +93,11 @@ ly_must_check ly_err_t ly_jwt_split(ly_arena_t *a, ly_str_t token,
 ly_must_check ly_err_t ly_jwt_verify(ly_jwt_key_t *key, ly_jwt_t *jwt);
 
 
+/* the bare signature check under the key's own algorithm; LY_DENIED */
+ly_must_check ly_err_t ly_jwt_key_verify(ly_jwt_key_t *key, ly_str_t signing,
+    ly_str_t signature);
+
+
 /* what the claims are held against; an empty string is not checked */
 typedef struct {
     ly_str_t   iss;
@@ -125,6 +129,9 @@ typedef struct {
  */
 ly_must_check ly_err_t ly_jwt_claims(ly_arena_t *a, ly_jwt_t *jwt,
     const ly_jwt_expect_t *expect, ly_jwt_claims_t *claims);
+
+/* 1 to LY_JWT_KID_MAX characters of [A-Za-z0-9._-] */
+bool ly_jwt_kid_valid(ly_str_t kid);
 
 /* is the word in a scope text */
 bool ly_scope_has(ly_str_t scope, ly_str_t word);
