@@ -135,6 +135,7 @@ typedef struct {
     ly_uuid_t                     id;
     ngx_str_t                     slug;
     ngx_loyalty_tenant_status_e   status;
+    ngx_str_t                     plan_code;
     ngx_loyalty_plan_t            plan;
     ngx_str_t                     timezone;
     ngx_str_t                    *origins;      /* CORS, exact */
@@ -148,17 +149,17 @@ typedef struct {
     unsigned                      live:1;       /* mode live, else test */
 
     /*
-     * Of the api half: the unwrapped key (key_state 0 not tried, 1 there, 2
-     * failed), wiped when the copy is freed.
+     * Of the api half: what it made of the wrapped key (key_state 0 not tried,
+     * 1 there, 2 failed).  It adds a cleanup to the pool that wipes it.
      */
-    u_char                        key[32];
+    void                         *sealing;
     unsigned                      key_state:2;
 
     /* counted per process over all copies of the tenant */
     struct ngx_loyalty_load_s    *load;
 
     ngx_uint_t                    refs;
-    ngx_uint_t                    version;
+    uint64_t                      version;
     ngx_pool_t                   *pool;
 } ngx_loyalty_tenant_t;
 
@@ -304,6 +305,8 @@ typedef struct {
     ngx_uint_t                write_queue;      /* calls, per process */
     ngx_uint_t                wait_max;         /* waiters, per process */
     unsigned                  used:1;   /* a location needs the zone */
+
+    struct ngx_loyalty_local_s  *local; /* of this process, since its start */
 } ngx_loyalty_main_conf_t;
 
 
@@ -315,6 +318,8 @@ typedef struct {
     ngx_flag_t  api;                    /* loyalty_api */
     ngx_uint_t  auth;                   /* loyalty_auth, for other locations */
     uint64_t    scope;                  /* its scope=, 0: any */
+    ngx_str_t   file;                   /* where one of them stands */
+    ngx_uint_t  line;
 } ngx_loyalty_loc_conf_t;
 
 extern ngx_module_t  ngx_loyalty_module;
@@ -324,11 +329,12 @@ ngx_loyalty_main_conf_t *ngx_loyalty_main_conf(void);
 
 
 /*
- * Refuses the request with a problem of the error table and ends it: to be
- * returned from a phase handler.  detail may be NULL.
+ * Refuses the request and ends it: to be returned from a handler of the
+ * preaccess or access phase.  Where loyalty_api is on, with the problem of the
+ * code; elsewhere with the plain status.  detail may be NULL.
  */
-ngx_int_t ngx_loyalty_refuse(ngx_http_request_t *r, const char *code,
-    ngx_str_t *detail);
+ngx_int_t ngx_loyalty_refuse(ngx_http_request_t *r, ngx_uint_t status,
+    const char *code, ngx_str_t *detail);
 
 /* adds an output header; static or pooled strings */
 ngx_int_t ngx_loyalty_header(ngx_http_request_t *r, const char *name,

@@ -8,6 +8,7 @@
 #define NGX_LOYALTY_CACHE_H_INCLUDED_
 
 #include "ngx_loyalty.h"
+#include "ngx_loyalty_zone.h"
 
 
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
 /* to be taken before the query is sent */
 typedef struct {
     uint64_t   change;
+    uint64_t   own;             /* of the fills of a write's own answer */
     uint32_t   member;
 } ngx_loyalty_stamp_t;
 
@@ -64,6 +66,10 @@ ngx_int_t ngx_loyalty_cache_alias(ngx_loyalty_tenant_t *tenant,
  */
 void ngx_loyalty_cache_void(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
     ngx_uint_t identity);
+
+/* the same for the feed, with the zone's lock held */
+void ngx_loyalty_cache_void_locked(ngx_loyalty_zone_t *zone, uint32_t epoch,
+    ngx_uint_t wallets, ly_uuid_t *member, ngx_uint_t identity);
 
 
 #endif /* NGX_LOYALTY_CACHE_H_INCLUDED_ */

@@ -7,7 +7,17 @@
 #define NGX_LOYALTY_FEED_H_INCLUDED_
 
 #include "ngx_loyalty.h"
+#include "ngx_loyalty_pg.h"
 
+
+/*
+ * Statements of the pool of the directory: ids below this one are the edge's
+ * own, the rest is free for the api half (outcomes).
+ */
+#define NGX_LOYALTY_FEED_STATEMENTS  16
+
+/* the pool of this process; NULL where none is configured */
+ngx_loyalty_pg_t *ngx_loyalty_directory_pool(void);
 
 ngx_int_t ngx_loyalty_feed_init_process(ngx_cycle_t *cycle);
 void ngx_loyalty_feed_exit_process(ngx_cycle_t *cycle);
@@ -18,6 +28,12 @@ void ngx_loyalty_feed_exit_process(ngx_cycle_t *cycle);
  * hosts should see soon; published to them where Redis is configured.
  */
 void ngx_loyalty_feed_hint(void);
+
+/* a hint that came from another node: read, tell nobody */
+void ngx_loyalty_feed_wake(void);
+
+/* is this process the one that reads? */
+ngx_uint_t ngx_loyalty_feed_owner(void);
 
 
 #endif /* NGX_LOYALTY_FEED_H_INCLUDED_ */
