@@ -48,7 +48,7 @@ UNIT := $(patsubst t/unit/%.c,$(B)/unit/%,$(UNIT_C))
 UNIT_SAN := $(patsubst t/unit/%.c,$(B)/unit-san/%,$(UNIT_C))
 FUZZ := $(patsubst t/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
-MODULE     := $(B)/ngx_loyalty_module.so
+MODULE     := bin/ngx_loyalty_module.so
 MODULE_SRC := config dev/build_module.sh $(wildcard ngx_loyalty_module/*.[ch] \
               ngx_loyalty_module/*.inc common/*.[ch])
 
@@ -125,35 +125,44 @@ $(B)/fuzz-obj/libworker.a: $(call obj,fuzz-obj,$(WORKER_C))
 bin/loyalty-worker: $(call obj,plain,worker/main.c) $(B)/plain/libworker.a \
                     $(B)/plain/librule.a $(B)/plain/libly.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS_WORKER)
+	@echo '  LD  $@'
+	@$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS_WORKER)
 
 bin/loyalty: $(call obj,plain,$(CLI_C)) $(B)/plain/librule.a $(B)/plain/libly.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS_CLI)
+	@echo '  LD  $@'
+	@$(CC) $(CFLAGS) -pie -Wl,-z,relro,-z,now $(LDFLAGS) -o $@ $^ $(LIBS_CLI)
 
 $(MODULE): $(MODULE_SRC)
-	dev/build_module.sh
+	@echo '  MODULE  $@'
+	@dev/build_module.sh
+	@touch $@
 
 bin/loyalty-worker-san: $(call obj,san,worker/main.c) $(B)/san/libworker.a \
                     $(B)/san/librule.a $(B)/san/libly.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -o $@ $^ $(LIBS_WORKER)
+	@echo '  LD  $@'
+	@$(CC) $(SAN) -o $@ $^ $(LIBS_WORKER)
 
 bin/loyalty-san: $(call obj,san,$(CLI_C)) $(B)/san/librule.a $(B)/san/libly.a
 	@mkdir -p $(@D)
-	$(CC) $(SAN) -o $@ $^ $(LIBS_CLI)
+	@echo '  LD  $@'
+	@$(CC) $(SAN) -o $@ $^ $(LIBS_CLI)
 
 $(B)/plain/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(DEFS) $(CFLAGS) $(HARDEN) $(STRICT) $(INC) -MMD -MP -c -o $@ $<
+	@echo '  CC  $<'
+	@$(CC) $(DEFS) $(CFLAGS) $(HARDEN) $(STRICT) $(INC) -MMD -MP -c -o $@ $<
 
 $(B)/san/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(DEFS) $(SAN) $(STRICT) $(INC) -MMD -MP -c -o $@ $<
+	@echo '  CC  $<  (sanitizers)'
+	@$(CC) $(DEFS) $(SAN) $(STRICT) $(INC) -MMD -MP -c -o $@ $<
 
 $(B)/fuzz-obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(CLANG) $(DEFS) -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
+	@echo '  CC  $<  (fuzz)'
+	@$(CLANG) $(DEFS) -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	    -fno-sanitize-recover=undefined $(INC) -MMD -MP -c -o $@ $<
 
 .SECONDARY:
