@@ -22,9 +22,9 @@ typedef struct ly_webhook_key_s  ly_webhook_key_t;
 
 
 /*
- * "whsec_" + base64 of 24 to 64 bytes (HMAC), "whsk_" + base64 of a 32-byte
- * seed or of seed and public key (Ed25519, signs and verifies), "whpk_" +
- * base64 of 32 bytes (Ed25519, verifies only).  LY_PARSE.
+ * "whsec_" + base64 of 24 to 64 bytes, or that base64 alone (HMAC), "whsk_" +
+ * base64 of a 32-byte seed or of seed and public key (Ed25519, signs and
+ * verifies), "whpk_" + base64 of 32 bytes (Ed25519, verifies only).  LY_PARSE.
  */
 ly_must_check ly_err_t ly_webhook_key_parse(ly_crypto_t *c, ly_str_t text,
     ly_webhook_key_t **key);
