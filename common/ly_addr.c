@@ -88,7 +88,7 @@ ly_addr_plain(const ly_addr_t *a)
 
 
 static ly_err_t
-ly_addr_parse_v4(ly_str_t s, unsigned char out[4])
+ly_addr_parse_v4(ly_str_t s, unsigned char *out)
 {
     size_t    i, start, n;
     uint64_t  v;
@@ -121,7 +121,7 @@ ly_addr_parse_v4(ly_str_t s, unsigned char out[4])
 
 /* up to four hex digits */
 static ly_err_t
-ly_addr_group(ly_str_t s, unsigned char out[2])
+ly_addr_group(ly_str_t s, unsigned char *out)
 {
     size_t         i;
     unsigned       v;
@@ -158,7 +158,7 @@ ly_addr_group(ly_str_t s, unsigned char out[2])
 
 /* groups parted by ':', an IPv4 address may be the last; *n bytes of them */
 static ly_err_t
-ly_addr_groups(ly_str_t s, unsigned char out[16], size_t *n)
+ly_addr_groups(ly_str_t s, unsigned char *out, size_t *n)
 {
     size_t    i, start;
     ly_str_t  part;
@@ -192,7 +192,7 @@ ly_addr_groups(ly_str_t s, unsigned char out[16], size_t *n)
 
 
 static ly_err_t
-ly_addr_parse_v6(ly_str_t s, unsigned char out[16])
+ly_addr_parse_v6(ly_str_t s, unsigned char *out)
 {
     size_t         i, head, tail;
     ly_str_t       left, right;

@@ -50,7 +50,7 @@ ly_apikey_crc(const unsigned char *p, size_t len)
 
 
 static void
-ly_apikey_sum(const unsigned char *text, unsigned char sum[LY_APIKEY_SUM])
+ly_apikey_sum(const unsigned char *text, unsigned char *sum)
 {
     size_t    i;
     uint32_t  crc;
@@ -65,7 +65,7 @@ ly_apikey_sum(const unsigned char *text, unsigned char sum[LY_APIKEY_SUM])
 
 
 ly_err_t
-ly_apikey_make(ly_apikey_t kind, unsigned char out[LY_APIKEY_TEXT])
+ly_apikey_make(ly_apikey_t kind, unsigned char *out)
 {
     size_t         i, n;
     ly_err_t       rc;
@@ -163,7 +163,7 @@ ly_apikey_parse(ly_str_t text, ly_apikey_t *kind)
 
 ly_err_t
 ly_apikey_digest(ly_crypto_t *c, ly_str_t text,
-    unsigned char out[LY_SHA256_LEN])
+    unsigned char *out)
 {
     return ly_sha256(c, text, out);
 }

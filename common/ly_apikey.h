@@ -27,14 +27,14 @@ typedef struct {
 
 /* 45 bytes into out, not NUL terminated; LY_TEMP without random bytes */
 ly_must_check ly_err_t ly_apikey_make(ly_apikey_t kind,
-    unsigned char out[LY_APIKEY_TEXT]);
+    unsigned char *out);
 
 /* form and checksum; LY_PARSE.  Says nothing about who may use it. */
 ly_must_check ly_err_t ly_apikey_parse(ly_str_t text, ly_apikey_t *kind);
 
-/* what the directory is asked for; the text must have passed parse */
+/* what the directory is asked for: LY_SHA256_LEN bytes of a parsed text */
 ly_must_check ly_err_t ly_apikey_digest(ly_crypto_t *c, ly_str_t text,
-    unsigned char out[LY_SHA256_LEN]);
+    unsigned char *out);
 
 
 #endif /* LY_APIKEY_H_INCLUDED_ */

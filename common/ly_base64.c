@@ -10,7 +10,8 @@ static const unsigned char  ly_base64_url[] = LY_BASE64_LETTERS "-_";
 
 
 static size_t
-ly_base64_text(const unsigned char *alphabet, ly_str_t in, unsigned char *out)
+ly_base64_text(const unsigned char *alphabet, ly_str_t data,
+    unsigned char *out)
 {
     size_t          i;
     uint32_t        v;
@@ -18,9 +19,9 @@ ly_base64_text(const unsigned char *alphabet, ly_str_t in, unsigned char *out)
 
     p = out;
 
-    for (i = 0; in.len - i >= 3; i += 3) {
-        v = (uint32_t) in.data[i] << 16 | (uint32_t) in.data[i + 1] << 8
-            | in.data[i + 2];
+    for (i = 0; data.len - i >= 3; i += 3) {
+        v = (uint32_t) data.data[i] << 16 | (uint32_t) data.data[i + 1] << 8
+            | data.data[i + 2];
 
         *p++ = alphabet[v >> 18];
         *p++ = alphabet[v >> 12 & 63];
@@ -28,13 +29,13 @@ ly_base64_text(const unsigned char *alphabet, ly_str_t in, unsigned char *out)
         *p++ = alphabet[v & 63];
     }
 
-    if (in.len - i == 1) {
-        v = in.data[i];
+    if (data.len - i == 1) {
+        v = data.data[i];
         *p++ = alphabet[v >> 2];
         *p++ = alphabet[v << 4 & 63];
 
-    } else if (in.len - i == 2) {
-        v = (uint32_t) in.data[i] << 8 | in.data[i + 1];
+    } else if (data.len - i == 2) {
+        v = (uint32_t) data.data[i] << 8 | data.data[i + 1];
         *p++ = alphabet[v >> 10];
         *p++ = alphabet[v >> 4 & 63];
         *p++ = alphabet[v << 2 & 63];
@@ -45,11 +46,11 @@ ly_base64_text(const unsigned char *alphabet, ly_str_t in, unsigned char *out)
 
 
 size_t
-ly_base64_encode(ly_str_t in, unsigned char *out)
+ly_base64_encode(ly_str_t data, unsigned char *out)
 {
     size_t  n;
 
-    n = ly_base64_text(ly_base64_std, in, out);
+    n = ly_base64_text(ly_base64_std, data, out);
 
     while (n % 4 != 0) {
         out[n++] = '=';
@@ -60,9 +61,9 @@ ly_base64_encode(ly_str_t in, unsigned char *out)
 
 
 size_t
-ly_base64url_encode(ly_str_t in, unsigned char *out)
+ly_base64url_encode(ly_str_t data, unsigned char *out)
 {
-    return ly_base64_text(ly_base64_url, in, out);
+    return ly_base64_text(ly_base64_url, data, out);
 }
 
 
@@ -85,18 +86,18 @@ ly_base64_value(unsigned char c, unsigned char c62, unsigned char c63)
 
 
 static ly_err_t
-ly_base64_bytes(const unsigned char *last2, ly_str_t in, unsigned char *out,
+ly_base64_bytes(const unsigned char *last2, ly_str_t data, unsigned char *out,
     size_t size, size_t *len)
 {
     size_t    i, n;
     uint32_t  v, acc;
     unsigned  bits;
 
-    if (in.len % 4 == 1) {
+    if (data.len % 4 == 1) {
         return LY_PARSE;
     }
 
-    n = in.len / 4 * 3 + (in.len % 4 == 0 ? 0 : in.len % 4 - 1);
+    n = data.len / 4 * 3 + (data.len % 4 == 0 ? 0 : data.len % 4 - 1);
     if (n > size) {
         return LY_LIMIT;
     }
@@ -104,8 +105,8 @@ ly_base64_bytes(const unsigned char *last2, ly_str_t in, unsigned char *out,
     acc = 0;
     bits = 0;
 
-    for (i = 0; i < in.len; i++) {
-        v = ly_base64_value(in.data[i], last2[0], last2[1]);
+    for (i = 0; i < data.len; i++) {
+        v = ly_base64_value(data.data[i], last2[0], last2[1]);
 
         if (v > 63) {
             return LY_PARSE;
@@ -132,54 +133,55 @@ ly_base64_bytes(const unsigned char *last2, ly_str_t in, unsigned char *out,
 
 
 ly_err_t
-ly_base64_decode(ly_str_t in, unsigned char *out, size_t size, size_t *len)
+ly_base64_decode(ly_str_t data, unsigned char *out, size_t size, size_t *len)
 {
     size_t  pad;
 
-    if (in.len % 4 != 0) {
+    if (data.len % 4 != 0) {
         return LY_PARSE;
     }
 
     pad = 0;
 
-    while (pad < 2 && pad < in.len && in.data[in.len - pad - 1] == '=') {
+    while (pad < 2 && pad < data.len && data.data[data.len - pad - 1] == '=') {
         pad++;
     }
 
-    in.len -= pad;
+    data.len -= pad;
 
-    return ly_base64_bytes(ly_base64_std + 62, in, out, size, len);
+    return ly_base64_bytes(ly_base64_std + 62, data, out, size, len);
 }
 
 
 ly_err_t
-ly_base64url_decode(ly_str_t in, unsigned char *out, size_t size, size_t *len)
+ly_base64url_decode(ly_str_t data, unsigned char *out, size_t size,
+    size_t *len)
 {
-    return ly_base64_bytes(ly_base64_url + 62, in, out, size, len);
+    return ly_base64_bytes(ly_base64_url + 62, data, out, size, len);
 }
 
 
 void
-ly_base64_put(ly_buf_t *b, ly_str_t in)
+ly_base64_put(ly_buf_t *b, ly_str_t data)
 {
     unsigned char  *p;
 
-    p = ly_buf_reserve(b, ly_base64_len(in.len));
+    p = ly_buf_reserve(b, ly_base64_len(data.len));
 
     if (p != NULL) {
-        ly_buf_commit(b, ly_base64_encode(in, p));
+        ly_buf_commit(b, ly_base64_encode(data, p));
     }
 }
 
 
 void
-ly_base64url_put(ly_buf_t *b, ly_str_t in)
+ly_base64url_put(ly_buf_t *b, ly_str_t data)
 {
     unsigned char  *p;
 
-    p = ly_buf_reserve(b, ly_base64url_len(in.len));
+    p = ly_buf_reserve(b, ly_base64url_len(data.len));
 
     if (p != NULL) {
-        ly_buf_commit(b, ly_base64url_encode(in, p));
+        ly_buf_commit(b, ly_base64url_encode(data, p));
     }
 }

@@ -63,8 +63,8 @@ ly_chain_int(unsigned char *p, int64_t v)
 
 
 ly_err_t
-ly_chain_hash(ly_crypto_t *c, const unsigned char previous[LY_SHA256_LEN],
-    const ly_chain_entry_t *entry, unsigned char out[LY_SHA256_LEN])
+ly_chain_hash(ly_crypto_t *c, const unsigned char *previous,
+    const ly_chain_entry_t *entry, unsigned char *out)
 {
     ly_err_t        rc;
     unsigned char  *p;

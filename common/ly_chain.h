@@ -63,10 +63,13 @@ typedef struct {
 } ly_chain_entry_t;
 
 
-/* previous is 32 zero bytes for the first entry of a balance */
+/*
+ * previous is the hash before, 32 zero bytes for the first entry of a balance;
+ * out gets LY_SHA256_LEN bytes.  LY_PARSE for an unknown type.
+ */
 ly_must_check ly_err_t ly_chain_hash(ly_crypto_t *c,
-    const unsigned char previous[LY_SHA256_LEN], const ly_chain_entry_t *entry,
-    unsigned char out[LY_SHA256_LEN]);
+    const unsigned char *previous, const ly_chain_entry_t *entry,
+    unsigned char *out);
 
 
 #endif /* LY_CHAIN_H_INCLUDED_ */

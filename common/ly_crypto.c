@@ -82,7 +82,7 @@ ly_crypto_destroy(ly_crypto_t *c)
 
 
 ly_err_t
-ly_sha256(ly_crypto_t *c, ly_str_t data, unsigned char out[LY_SHA256_LEN])
+ly_sha256(ly_crypto_t *c, ly_str_t data, unsigned char *out)
 {
     return ly_sha256_parts(c, &data, 1, out);
 }
@@ -90,7 +90,7 @@ ly_sha256(ly_crypto_t *c, ly_str_t data, unsigned char out[LY_SHA256_LEN])
 
 ly_err_t
 ly_sha256_parts(ly_crypto_t *c, const ly_str_t *parts, size_t n,
-    unsigned char out[LY_SHA256_LEN])
+    unsigned char *out)
 {
     size_t  i;
 
@@ -139,7 +139,7 @@ ly_sha256_add(ly_sha256_t *s, ly_str_t data)
 
 
 ly_err_t
-ly_sha256_end(ly_sha256_t *s, unsigned char out[LY_SHA256_LEN])
+ly_sha256_end(ly_sha256_t *s, unsigned char *out)
 {
     if (EVP_DigestFinal_ex(s->md, out, NULL) != 1) {
         return LY_FATAL;
@@ -216,7 +216,7 @@ ly_hmac_add(ly_hmac_t *h, ly_str_t data)
 
 
 ly_err_t
-ly_hmac_end(ly_hmac_t *h, unsigned char out[LY_SHA256_LEN])
+ly_hmac_end(ly_hmac_t *h, unsigned char *out)
 {
     size_t  len;
 
@@ -231,7 +231,7 @@ ly_hmac_end(ly_hmac_t *h, unsigned char out[LY_SHA256_LEN])
 
 
 ly_err_t
-ly_hmac(ly_hmac_t *h, ly_str_t data, unsigned char out[LY_SHA256_LEN])
+ly_hmac(ly_hmac_t *h, ly_str_t data, unsigned char *out)
 {
     return ly_hmac_parts(h, &data, 1, out);
 }
@@ -239,7 +239,7 @@ ly_hmac(ly_hmac_t *h, ly_str_t data, unsigned char out[LY_SHA256_LEN])
 
 ly_err_t
 ly_hmac_parts(ly_hmac_t *h, const ly_str_t *parts, size_t n,
-    unsigned char out[LY_SHA256_LEN])
+    unsigned char *out)
 {
     size_t    i;
     ly_err_t  rc;
@@ -349,9 +349,9 @@ ly_gcm_aad(ly_crypto_t *c, const ly_str_t *aad, size_t n)
 
 static ly_err_t
 ly_gcm(ly_crypto_t *c, bool encrypt,
-    const unsigned char key[LY_AES_KEY_LEN], const unsigned char *nonce,
+    const unsigned char *key, const unsigned char *nonce,
     const ly_str_t *aad, size_t n, ly_str_t in, unsigned char *out,
-    unsigned char tag[LY_GCM_TAG])
+    unsigned char *tag)
 {
     int            len;
     unsigned char  none[EVP_MAX_BLOCK_LENGTH];
@@ -396,18 +396,18 @@ ly_gcm(ly_crypto_t *c, bool encrypt,
 
 
 ly_err_t
-ly_gcm_encrypt(ly_crypto_t *c, const unsigned char key[LY_AES_KEY_LEN],
-    const unsigned char nonce[12], const ly_str_t *aad, size_t n,
-    ly_str_t plain, unsigned char *out, unsigned char tag[16])
+ly_gcm_encrypt(ly_crypto_t *c, const unsigned char *key,
+    const unsigned char *nonce, const ly_str_t *aad, size_t n,
+    ly_str_t plain, unsigned char *out, unsigned char *tag)
 {
     return ly_gcm(c, true, key, nonce, aad, n, plain, out, tag);
 }
 
 
 ly_err_t
-ly_gcm_decrypt(ly_crypto_t *c, const unsigned char key[LY_AES_KEY_LEN],
-    const unsigned char nonce[12], const ly_str_t *aad, size_t n,
-    ly_str_t sealed, unsigned char *out, const unsigned char tag[16])
+ly_gcm_decrypt(ly_crypto_t *c, const unsigned char *key,
+    const unsigned char *nonce, const ly_str_t *aad, size_t n,
+    ly_str_t sealed, unsigned char *out, const unsigned char *tag)
 {
     ly_err_t       rc;
     unsigned char  copy[LY_GCM_TAG];
@@ -462,7 +462,7 @@ ly_aead_seal(ly_crypto_t *c, const ly_key_t *key, const ly_str_t *aad,
 
 
 ly_err_t
-ly_aead_key_id(ly_str_t sealed, unsigned char id[LY_KEY_ID_LEN])
+ly_aead_key_id(ly_str_t sealed, unsigned char *id)
 {
     if (sealed.len < LY_SEAL_OVERHEAD || sealed.data[0] != LY_SEAL_VERSION) {
         return LY_PARSE;

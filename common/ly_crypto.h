@@ -23,13 +23,16 @@ typedef struct ly_hmac_s    ly_hmac_t;
 ly_must_check ly_crypto_t *ly_crypto_create(void);
 void ly_crypto_destroy(ly_crypto_t *c);
 
-/* LY_FATAL when the library fails, here and below */
+/*
+ * A digest is LY_SHA256_LEN bytes, into out.  LY_FATAL when the library fails,
+ * here and below.
+ */
 ly_must_check ly_err_t ly_sha256(ly_crypto_t *c, ly_str_t data,
-    unsigned char out[LY_SHA256_LEN]);
+    unsigned char *out);
 
 /* of the concatenation of n strings */
 ly_must_check ly_err_t ly_sha256_parts(ly_crypto_t *c, const ly_str_t *parts,
-    size_t n, unsigned char out[LY_SHA256_LEN]);
+    size_t n, unsigned char *out);
 
 /*
  * Piecewise, so that a large body yields to the event loop between its parts;
@@ -39,22 +42,22 @@ typedef struct ly_sha256_s  ly_sha256_t;
 ly_must_check ly_sha256_t *ly_sha256_begin(ly_crypto_t *c);
 ly_must_check ly_err_t ly_sha256_add(ly_sha256_t *s, ly_str_t data);
 ly_must_check ly_err_t ly_sha256_end(ly_sha256_t *s,
-    unsigned char out[LY_SHA256_LEN]);         /* then begins anew */
+    unsigned char *out);                        /* then begins anew */
 void ly_sha256_free(ly_sha256_t *s);
 
 /* HMAC-SHA-256 with its key set up once; any key length >= 1 */
 ly_must_check ly_hmac_t *ly_hmac_create(ly_crypto_t *c, ly_str_t key);
 void ly_hmac_destroy(ly_hmac_t *h);
 ly_must_check ly_err_t ly_hmac(ly_hmac_t *h, ly_str_t data,
-    unsigned char out[LY_SHA256_LEN]);
+    unsigned char *out);
 ly_must_check ly_err_t ly_hmac_parts(ly_hmac_t *h, const ly_str_t *parts,
-    size_t n, unsigned char out[LY_SHA256_LEN]);
+    size_t n, unsigned char *out);
 
 /* piecewise on the kept key: begin, add as often as needed, end */
 ly_must_check ly_err_t ly_hmac_begin(ly_hmac_t *h);
 ly_must_check ly_err_t ly_hmac_add(ly_hmac_t *h, ly_str_t data);
 ly_must_check ly_err_t ly_hmac_end(ly_hmac_t *h,
-    unsigned char out[LY_SHA256_LEN]);
+    unsigned char *out);
 
 /* HKDF-SHA-256 (RFC 5869), len <= 8160; salt and info may be empty */
 ly_must_check ly_err_t ly_hkdf(ly_crypto_t *c, ly_str_t key, ly_str_t salt,
@@ -89,19 +92,19 @@ ly_must_check ly_err_t ly_aead_seal(ly_crypto_t *c, const ly_key_t *key,
 ly_must_check ly_err_t ly_aead_open(ly_crypto_t *c, const ly_key_t *key,
     const ly_str_t *aad, size_t n, ly_str_t sealed, ly_buf_t *out);
 
-/* the key id an envelope names; LY_PARSE */
+/* the key id (LY_KEY_ID_LEN bytes) that an envelope names; LY_PARSE */
 ly_must_check ly_err_t ly_aead_key_id(ly_str_t sealed,
-    unsigned char id[LY_KEY_ID_LEN]);
+    unsigned char *id);
 
-/* AES-256-GCM itself, for test vectors: nonce 12 bytes, tag 16 */
+/* AES-256-GCM itself: key 32 bytes, nonce 12, tag 16 */
 ly_must_check ly_err_t ly_gcm_encrypt(ly_crypto_t *c,
-    const unsigned char key[LY_AES_KEY_LEN], const unsigned char nonce[12],
+    const unsigned char *key, const unsigned char *nonce,
     const ly_str_t *aad, size_t n, ly_str_t plain, unsigned char *out,
-    unsigned char tag[16]);
+    unsigned char *tag);
 ly_must_check ly_err_t ly_gcm_decrypt(ly_crypto_t *c,
-    const unsigned char key[LY_AES_KEY_LEN], const unsigned char nonce[12],
+    const unsigned char *key, const unsigned char *nonce,
     const ly_str_t *aad, size_t n, ly_str_t sealed, unsigned char *out,
-    const unsigned char tag[16]);
+    const unsigned char *tag);
 
 
 #endif /* LY_CRYPTO_H_INCLUDED_ */

@@ -12,7 +12,7 @@
 /* version | length of the context | context | payload */
 static ly_err_t
 ly_cursor_mac(ly_hmac_t *mac, ly_str_t context, ly_str_t payload,
-    unsigned char out[LY_SHA256_LEN])
+    unsigned char *out)
 {
     ly_str_t       parts[3];
     unsigned char  head[9];

@@ -3,18 +3,18 @@
 
 
 size_t
-ly_hex_encode(ly_str_t in, unsigned char *out)
+ly_hex_encode(ly_str_t data, unsigned char *out)
 {
     size_t  i;
 
     static const unsigned char  digits[] = "0123456789abcdef";
 
-    for (i = 0; i < in.len; i++) {
-        *out++ = digits[in.data[i] >> 4];
-        *out++ = digits[in.data[i] & 15];
+    for (i = 0; i < data.len; i++) {
+        *out++ = digits[data.data[i] >> 4];
+        *out++ = digits[data.data[i] & 15];
     }
 
-    return 2 * in.len;
+    return 2 * data.len;
 }
 
 
@@ -32,18 +32,18 @@ ly_hex_digit(unsigned char c)
 
 
 ly_err_t
-ly_hex_decode(ly_str_t in, unsigned char *out, size_t n)
+ly_hex_decode(ly_str_t data, unsigned char *out, size_t n)
 {
     int     hi, lo;
     size_t  i;
 
-    if (in.len % 2 != 0 || in.len / 2 != n) {
+    if (data.len % 2 != 0 || data.len / 2 != n) {
         return LY_PARSE;
     }
 
     for (i = 0; i < n; i++) {
-        hi = ly_hex_digit(in.data[2 * i]);
-        lo = ly_hex_digit(in.data[2 * i + 1]);
+        hi = ly_hex_digit(data.data[2 * i]);
+        lo = ly_hex_digit(data.data[2 * i + 1]);
 
         if (hi < 0 || lo < 0) {
             return LY_PARSE;
@@ -57,13 +57,13 @@ ly_hex_decode(ly_str_t in, unsigned char *out, size_t n)
 
 
 void
-ly_hex_put(ly_buf_t *b, ly_str_t in)
+ly_hex_put(ly_buf_t *b, ly_str_t data)
 {
     unsigned char  *p;
 
-    p = ly_buf_reserve(b, 2 * in.len);
+    p = ly_buf_reserve(b, 2 * data.len);
 
     if (p != NULL) {
-        ly_buf_commit(b, ly_hex_encode(in, p));
+        ly_buf_commit(b, ly_hex_encode(data, p));
     }
 }

@@ -11,7 +11,7 @@ static const unsigned char  ly_id_alphabet[] =
 
 
 void
-ly_uuid7_make(uint64_t ms, const unsigned char noise[10], ly_uuid_t *out)
+ly_uuid7_make(uint64_t ms, const unsigned char *noise, ly_uuid_t *out)
 {
     unsigned char  time[8];
 
@@ -67,7 +67,7 @@ static const unsigned char  ly_uuid_groups[] = { 4, 2, 2, 2, 6 };
 
 
 void
-ly_uuid_print(const ly_uuid_t *u, unsigned char out[LY_UUID_TEXT])
+ly_uuid_print(const ly_uuid_t *u, unsigned char *out)
 {
     size_t                g;
     const unsigned char  *p;

@@ -20,7 +20,7 @@ typedef struct {
 
 
 /* ms since the epoch (48 bits kept) and ten random bytes; no state */
-void ly_uuid7_make(uint64_t ms, const unsigned char noise[10],
+void ly_uuid7_make(uint64_t ms, const unsigned char *noise,
     ly_uuid_t *out);
 
 /* the same with random bytes of OpenSSL; LY_TEMP if it has none */
@@ -33,7 +33,7 @@ bool ly_uuid_eq(const ly_uuid_t *a, const ly_uuid_t *b);
 bool ly_uuid_is_nil(const ly_uuid_t *u);
 
 /* 8-4-4-4-12 lower-case hex, 36 bytes */
-void ly_uuid_print(const ly_uuid_t *u, unsigned char out[LY_UUID_TEXT]);
+void ly_uuid_print(const ly_uuid_t *u, unsigned char *out);
 
 /* either case of hex is read, the hyphens must stand; LY_PARSE */
 ly_must_check ly_err_t ly_uuid_parse(ly_str_t s, ly_uuid_t *out);

@@ -28,9 +28,9 @@ typedef enum {
 typedef struct ly_json_node_s  ly_json_node_t;
 
 struct ly_json_node_s {
-    unsigned         type:8;        /* ly_json_type_e */
-    unsigned         is_integer:1;  /* number without fraction and exponent */
-    unsigned         in_object:1;   /* key is meaningful (it may be empty) */
+    unsigned         type : 8;      /* ly_json_type_e */
+    unsigned         is_integer : 1; /* no fraction, no exponent */
+    unsigned         in_object : 1; /* key is meaningful (may be empty) */
     uint32_t         offset;        /* in the source, just behind the value's
                                        first token: a scalar's last byte, a
                                        container's opening bracket */
@@ -51,8 +51,8 @@ typedef struct {
     uint32_t         max_members;   /* of one object or array */
     size_t           max_bytes;     /* of the source; at most 1 GiB */
     size_t           max_string;    /* of one unescaped string, key, number */
-    unsigned         refuse_nul:1;  /* \u0000 in a string or key */
-    unsigned         borrow:1;      /* the source outlives the tree: strings
+    unsigned         refuse_nul : 1; /* \u0000 in a string or key */
+    unsigned         borrow : 1;    /* the source outlives the tree: strings
                                        without escapes point into it */
 } ly_json_limits_t;
 

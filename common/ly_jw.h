@@ -19,8 +19,8 @@ typedef struct {
     uint64_t   filled;          /* bit d: the container at depth d has one */
     uint64_t   object;          /* bit d: it is an object */
     unsigned   depth;
-    unsigned   keyed:1;         /* a key was written, its value is due */
-    unsigned   complete:1;      /* the one top-level value is written */
+    unsigned   keyed : 1;       /* a key was written, its value is due */
+    unsigned   complete : 1;    /* the one top-level value is written */
 } ly_jw_t;
 
 

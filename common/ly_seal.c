@@ -21,7 +21,7 @@ struct ly_keyring_s {
 
 static const ly_key_t *
 ly_keyring_find(const ly_keyring_t *ring,
-    const unsigned char id[LY_KEY_ID_LEN])
+    const unsigned char *id)
 {
     size_t  i;
 
@@ -218,7 +218,7 @@ ly_keyring_current(const ly_keyring_t *ring)
 
 
 bool
-ly_keyring_has(const ly_keyring_t *ring, const unsigned char id[LY_KEY_ID_LEN])
+ly_keyring_has(const ly_keyring_t *ring, const unsigned char *id)
 {
     return ly_keyring_find(ring, id) != NULL;
 }
@@ -447,7 +447,7 @@ ly_tenant_macs_destroy(ly_tenant_macs_t *macs)
 
 ly_err_t
 ly_blind_index(ly_tenant_macs_t *macs, ly_str_t field, ly_str_t value,
-    unsigned char out[LY_SHA256_LEN])
+    unsigned char *out)
 {
     ly_str_t  parts[3];
 

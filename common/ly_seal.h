@@ -37,7 +37,7 @@ void ly_keyring_destroy(ly_keyring_t *ring);        /* wipes; NULL is fine */
 size_t ly_keyring_count(const ly_keyring_t *ring);
 const unsigned char *ly_keyring_current(const ly_keyring_t *ring);
 bool ly_keyring_has(const ly_keyring_t *ring,
-    const unsigned char id[LY_KEY_ID_LEN]);
+    const unsigned char *id);
 
 /* one line "key <id> <base64>\n" for a new key, for the command line */
 ly_must_check ly_err_t ly_keyring_line(const ly_key_t *key, ly_buf_t *out);
@@ -94,10 +94,10 @@ void ly_tenant_macs_destroy(ly_tenant_macs_t *macs);
 
 /*
  * Blind index of a value: HMAC(field | 0 | value).  The caller normalises the
- * value first (ly_email_normalise for an e-mail address).
+ * value first (ly_email_normalise for e-mail); out: LY_SHA256_LEN bytes.
  */
 ly_must_check ly_err_t ly_blind_index(ly_tenant_macs_t *macs, ly_str_t field,
-    ly_str_t value, unsigned char out[LY_SHA256_LEN]);
+    ly_str_t value, unsigned char *out);
 
 /*
  * Outer blanks cut, ASCII letters lower-cased; the rest stays.  LY_PARSE

@@ -312,7 +312,7 @@ ly_time_put(unsigned char *p, size_t n, int v)
 
 
 static void
-ly_time_put_date(const ly_civil_t *c, unsigned char out[LY_DATE_TEXT])
+ly_time_put_date(const ly_civil_t *c, unsigned char *out)
 {
     ly_time_put(out, 4, c->year);
     out[4] = '-';
@@ -323,7 +323,7 @@ ly_time_put_date(const ly_civil_t *c, unsigned char out[LY_DATE_TEXT])
 
 
 void
-ly_time_print(int64_t us, unsigned char out[LY_TIME_TEXT])
+ly_time_print(int64_t us, unsigned char *out)
 {
     ly_civil_t  c;
 
@@ -343,7 +343,7 @@ ly_time_print(int64_t us, unsigned char out[LY_TIME_TEXT])
 
 
 void
-ly_date_print(int32_t days, unsigned char out[LY_DATE_TEXT])
+ly_date_print(int32_t days, unsigned char *out)
 {
     ly_civil_t  c;
 

@@ -45,12 +45,12 @@ ly_must_check ly_err_t ly_time_parse(ly_str_t s, int64_t *us);
 /* YYYY-MM-DD, strict, to days since 1970-01-01 */
 ly_must_check ly_err_t ly_date_parse(ly_str_t s, int32_t *days);
 
-/* 27 bytes, always six places and Z; us is clamped to LY_TIME_MIN..MAX */
-void ly_time_print(int64_t us, unsigned char out[LY_TIME_TEXT]);
+/* LY_TIME_TEXT bytes, six places and Z; us is clamped to LY_TIME_MIN..MAX */
+void ly_time_print(int64_t us, unsigned char *out);
 
 /* 10 bytes YYYY-MM-DD; days within year 1..9999, clamped */
 #define LY_DATE_TEXT  10
-void ly_date_print(int32_t days, unsigned char out[LY_DATE_TEXT]);
+void ly_date_print(int32_t days, unsigned char *out);
 
 
 /* days since 1970-01-01 of a proleptic Gregorian date; any day of month */

@@ -177,7 +177,7 @@ ly_webhook_key_destroy(ly_webhook_key_t *key)
 
 
 ly_err_t
-ly_webhook_secret_make(unsigned char out[LY_WEBHOOK_SECRET_TEXT], size_t *len)
+ly_webhook_secret_make(unsigned char *out, size_t *len)
 {
     ly_err_t       rc;
     unsigned char  bytes[LY_SHA256_LEN];
@@ -257,7 +257,7 @@ ly_webhook_id_valid(ly_str_t id)
 /* HMAC-SHA-256 over id "." timestamp "." body */
 static ly_err_t
 ly_webhook_mac(ly_webhook_key_t *key, ly_str_t id, ly_str_t timestamp,
-    ly_str_t body, unsigned char out[LY_SHA256_LEN])
+    ly_str_t body, unsigned char *out)
 {
     ly_str_t  parts[5];
 
@@ -289,7 +289,7 @@ ly_webhook_message(ly_str_t id, ly_str_t timestamp, ly_str_t body, ly_buf_t *b)
 
 static ly_err_t
 ly_webhook_ed25519_sign(ly_webhook_key_t *key, ly_str_t message,
-    unsigned char out[LY_WEBHOOK_ED25519])
+    unsigned char *out)
 {
     size_t       len;
     ly_err_t     rc;

@@ -30,9 +30,12 @@ ly_must_check ly_err_t ly_webhook_key_parse(ly_crypto_t *c, ly_str_t text,
     ly_webhook_key_t **key);
 void ly_webhook_key_destroy(ly_webhook_key_t *key);     /* NULL is fine */
 
-/* a new secret "whsec_" with 32 random bytes (50 bytes); *len is set */
+/*
+ * A new secret "whsec_" of 32 random bytes; out has LY_WEBHOOK_SECRET_TEXT
+ * bytes, *len is what was written.
+ */
 ly_must_check ly_err_t ly_webhook_secret_make(
-    unsigned char out[LY_WEBHOOK_SECRET_TEXT], size_t *len);
+    unsigned char *out, size_t *len);
 
 /* a new pair: "whsk_..." of the seed, "whpk_..." of the public key */
 ly_must_check ly_err_t ly_webhook_pair_make(ly_buf_t *secret,
