@@ -125,7 +125,8 @@ begin
            array_agg(null::text)
       into v_status, v_problem, v_id, v_mac, v_type, v_source, v_ext, v_ref, v_at, v_facts,
            v_sealed, v_wrapped, v_member, v_want, v_want_source
-      from (select i.e, i.e->'event' as ev
+      from (select i.e, case when i.e->'event' ? 'source' then i.e->'event'
+                             else i.e->'event' || '{"source": "default"}' end as ev
               from jsonb_array_elements(p_items) with ordinality as i (e, n)
              order by i.n) x;
     if v_id is null then
@@ -150,27 +151,44 @@ begin
 
     -- members, each distinct reference once
     for r in
-        select d.ns, d.ext, coalesce(d.ref_source, d.source) as source, mb.member_id, mb.status,
-               coalesce(cardinality(m.ids), 0) > 1 and m.own is null as ambiguous
-          from (select g.ref, g.source, g.ns, s.ext, s.source as ref_source, s.member_id
-                  from (select i.ref, i.source, array_agg(i.n::int) as ns
-                          from unnest(v_ref, v_source, v_status)
-                               with ordinality as i (ref, source, status, n)
-                         where i.status is null and i.ref is not null
-                         group by i.ref, i.source) g
-                  cross join lateral loyalty.ref_split(p_tenant, g.ref) s offset 0) d
+        -- the id is computed below an `offset 0`: under row security only a plain column may
+        -- be looked up by index
+        select f.ns, f.ext, f.source, mb.member_id, mb.status, f.ambiguous
+          from (select d.ns, d.ext, coalesce(d.ref_source, d.source) as source,
+                       case when d.ext is null then d.member_id
+                            when cardinality(m.ids) = 1 then m.ids[1]
+                            else m.own end as id,
+                       coalesce(cardinality(m.ids), 0) > 1 and m.own is null as ambiguous
+                  from (select g.ref, g.source, g.ns, s.ext, s.source as ref_source, s.member_id
+                          from (select i.ref, i.source, array_agg(i.n::int) as ns
+                                  from unnest(v_ref, v_source, v_status)
+                                       with ordinality as i (ref, source, status, n)
+                                 where i.status is null and i.ref is not null
+                                 group by i.ref, i.source) g
+                          cross join lateral (
+                            select substr(g.ref, 5) as ext, null::text as source,
+                                   null::uuid as member_id
+                             where g.ref like 'ext:_%' and strpos(substr(g.ref, 5), ':') = 0
+                             union all
+                            select p.ext, p.source, p.member_id
+                              from loyalty.ref_split(p_tenant, g.ref) p
+                             where g.ref not like 'ext:_%'
+                                or strpos(substr(g.ref, 5), ':') > 0) s
+                         offset 0) d
+                  left join lateral (
+                    select array_agg(distinct x.member_id) as ids,
+                           (array_agg(x.member_id) filter (
+                                where x.source = coalesce(d.ref_source, d.source)))[1] as own
+                      from loyalty.member_external x
+                     where x.tenant_id = p_tenant and x.external_id = d.ext
+                       and (d.ref_source is null or x.source = d.ref_source)) m
+                    on d.ext is not null
+                 offset 0) f
           left join lateral (
-            select array_agg(distinct x.member_id) as ids,
-                   (array_agg(x.member_id) filter (
-                        where x.source = coalesce(d.ref_source, d.source)))[1] as own
-              from loyalty.member_external x
-             where x.tenant_id = p_tenant and x.external_id = d.ext
-               and (d.ref_source is null or x.source = d.ref_source)) m on d.ext is not null
-          left join loyalty.member mb
-            on mb.tenant_id = p_tenant
-           and mb.member_id = case when d.ext is null then d.member_id
-                                   when cardinality(m.ids) = 1 then m.ids[1]
-                                   else m.own end
+            select x.member_id, x.status
+              from loyalty.member x
+             where x.tenant_id = p_tenant and x.member_id = f.id
+             limit 1) mb on true
     loop
         v_found := r.member_id;
         v_fault := null;

@@ -27,3 +27,21 @@ language plpgsql stable security definer set search_path = '' set app.tenant_id 
 begin
     return query select loyalty.dir_plan(p) from loyalty.plan p order by p.plan_code;
 end $$;
+
+-- The plans that stand from the beginning: `standard`, and `demo`, which is in nobody's way.
+-- One that stands is left as it is.
+create or replace function ops.plan_ensure(p_code text) returns void
+language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
+begin
+    if exists (select from loyalty.plan p where p.plan_code = p_code) then
+        return;
+    end if;
+    if p_code = 'standard' then
+        perform ops.plan_put('{"code": "standard", "request_rate": 500, "request_burst": 1000,
+            "key_rate": 250, "key_burst": 500, "inflight_writes": 64, "inflight_batches": 16}');
+    elsif p_code = 'demo' then
+        perform ops.plan_put('{"code": "demo", "request_rate": 1000000,
+            "request_burst": 1000000, "key_rate": 1000000, "key_burst": 1000000,
+            "inflight_writes": 10000, "inflight_batches": 1000}');
+    end if;
+end $$;

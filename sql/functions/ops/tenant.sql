@@ -20,6 +20,7 @@ declare
     v_wallet uuid;
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
+    perform ops.plan_ensure(coalesce(p_args->>'plan', 'standard'));
     insert into loyalty.tenant (tenant_id, slug, name, status, mode, plan_code, timezone,
                                 currency, locale, wrapped_key, origins)
     values (p_tenant, v_slug, coalesce(p_args->>'name', v_slug), 'active',
