@@ -208,7 +208,7 @@ comment on function loyalty.event_ids(uuid, text, text, text) is
 -- ones. An unknown member has no events. An external id is looked up by the
 -- natural keys.
 create or replace function api.event_list(p_tenant uuid, p_call jsonb, p_member text,
-    p_type text, p_source text, p_external_id text, p_limit text, p_cursor text default null)
+    p_type text, p_source text, p_external_id text, p_limit text)
 returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = ''
 set enable_hashjoin = off set enable_mergejoin = off as $$
@@ -272,5 +272,5 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.event_list(uuid, jsonb, text, text, text, text, text, text) is
+comment on function api.event_list(uuid, jsonb, text, text, text, text, text) is
     'GET /events';

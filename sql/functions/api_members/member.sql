@@ -79,7 +79,7 @@ comment on function api.member_update(uuid, jsonb, text, jsonb) is 'PATCH /membe
 -- Newest first. A page looks at 10,000 rows at most: a rare status gives short pages, not slow
 -- ones. The address is compared by its blind index (call.blind).
 create or replace function api.member_list(p_tenant uuid, p_call jsonb, p_status text,
-    p_email text, p_limit text, p_cursor text default null) returns api.answer
+    p_email text, p_limit text) returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);
@@ -122,4 +122,4 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.member_list(uuid, jsonb, text, text, text, text) is 'GET /members';
+comment on function api.member_list(uuid, jsonb, text, text, text) is 'GET /members';

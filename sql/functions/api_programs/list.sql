@@ -2,7 +2,7 @@
 -- Refuses: 404 program.not_found. Locks nothing, writes nothing.
 
 create or replace function api.program_list(p_tenant uuid, p_call jsonb, p_status text,
-    p_limit text, p_cursor text default null) returns api.answer
+    p_limit text) returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);
@@ -29,11 +29,11 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.program_list(uuid, jsonb, text, text, text) is 'GET /programs';
+comment on function api.program_list(uuid, jsonb, text, text) is 'GET /programs';
 
 -- oldest first, in the order of their places
 create or replace function api.wallet_list(p_tenant uuid, p_call jsonb, p_program text,
-    p_limit text, p_cursor text default null) returns api.answer
+    p_limit text) returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);
@@ -63,5 +63,5 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.wallet_list(uuid, jsonb, text, text, text) is
+comment on function api.wallet_list(uuid, jsonb, text, text) is
     'GET /programs/{program}/wallets';

@@ -1,7 +1,7 @@
 -- GET /earning-rules. Locks nothing, writes nothing. A program that is unknown has no rules.
 
 create or replace function api.rule_list(p_tenant uuid, p_call jsonb, p_program text,
-    p_status text, p_limit text, p_cursor text default null) returns api.answer
+    p_status text, p_limit text) returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);
@@ -29,4 +29,4 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.rule_list(uuid, jsonb, text, text, text, text) is 'GET /earning-rules';
+comment on function api.rule_list(uuid, jsonb, text, text, text) is 'GET /earning-rules';

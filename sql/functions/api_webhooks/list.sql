@@ -1,8 +1,7 @@
 -- GET /webhook-endpoints and GET /webhook-deliveries, newest first.
 -- Locks nothing, writes nothing. A deleted endpoint is not listed; its deliveries are.
 
-create or replace function api.endpoint_list(p_tenant uuid, p_call jsonb, p_limit text,
-    p_cursor text default null) returns api.answer
+create or replace function api.endpoint_list(p_tenant uuid, p_call jsonb, p_limit text) returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);
@@ -28,11 +27,11 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.endpoint_list(uuid, jsonb, text, text) is 'GET /webhook-endpoints';
+comment on function api.endpoint_list(uuid, jsonb, text) is 'GET /webhook-endpoints';
 
 -- a page looks at 10,000 rows at most: a rare status gives short pages, not slow ones
 create or replace function api.delivery_list(p_tenant uuid, p_call jsonb, p_endpoint text,
-    p_status text, p_limit text, p_cursor text default null) returns api.answer
+    p_status text, p_limit text) returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);
@@ -64,5 +63,5 @@ begin
     end loop;
     return loyalty.list_answer(p_call, v_data, null);
 end $$;
-comment on function api.delivery_list(uuid, jsonb, text, text, text, text) is
+comment on function api.delivery_list(uuid, jsonb, text, text, text) is
     'GET /webhook-deliveries';
