@@ -24,18 +24,6 @@ ly_err_name(ly_err_t err)
 
 
 ly_str_t
-ly_str_of(const void *data, size_t len)
-{
-    ly_str_t  s;
-
-    s.len = len;
-    s.data = data;
-
-    return s;
-}
-
-
-ly_str_t
 ly_str_c(const char *text)
 {
     return ly_str_of(text, text == NULL ? 0 : strlen(text));

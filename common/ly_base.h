@@ -55,7 +55,17 @@ typedef enum {
 const char *ly_err_name(ly_err_t err);
 
 /* a string over len bytes at data */
-ly_str_t ly_str_of(const void *data, size_t len);
+static inline ly_str_t
+ly_str_of(const void *data, size_t len)
+{
+    ly_str_t  s;
+
+    s.len = len;
+    s.data = (const unsigned char *) data;
+
+    return s;
+}
+
 
 /* over a NUL terminated text, without the NUL; NULL gives the empty string */
 ly_str_t ly_str_c(const char *text);

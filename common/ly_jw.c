@@ -52,20 +52,32 @@ ly_jw_bit(const ly_jw_t *w)
 }
 
 
-/* what stands before a value: a comma, or nothing behind a key */
-static bool
-ly_jw_value(ly_jw_t *w)
+/*
+ * A value may stand here, with n bytes of text: the memory for it, *start
+ * where the comma is, if one is due.  NULL after an error.
+ */
+static inline unsigned char *
+ly_jw_room(ly_jw_t *w, size_t n, unsigned char **start)
 {
-    uint64_t  bit;
+    uint64_t        bit;
+    unsigned char  *p;
+
+    p = ly_buf_reserve(w->buf, n + 1);
+    *start = p;
+
+    if (p == NULL) {
+        return NULL;
+    }
 
     if (w->depth == 0) {
         if (w->complete) {
             ly_buf_fail(w->buf, LY_FATAL);
+            return NULL;
         }
 
         w->complete = 1;
 
-        return w->buf->err == LY_OK;
+        return p;
     }
 
     bit = ly_jw_bit(w);
@@ -73,20 +85,54 @@ ly_jw_value(ly_jw_t *w)
     if (w->object & bit) {
         if (!w->keyed) {
             ly_buf_fail(w->buf, LY_FATAL);
+            return NULL;
         }
 
         w->keyed = 0;
 
-        return w->buf->err == LY_OK;
+        return p;
     }
 
     if (w->filled & bit) {
-        ly_buf_byte(w->buf, ',');
+        *p++ = ',';
     }
 
     w->filled |= bit;
 
-    return w->buf->err == LY_OK;
+    return p;
+}
+
+
+/* what stands before a value that is written piece by piece */
+static bool
+ly_jw_value(ly_jw_t *w)
+{
+    unsigned char  *p, *start;
+
+    p = ly_jw_room(w, 0, &start);
+
+    if (p == NULL) {
+        return false;
+    }
+
+    ly_buf_commit(w->buf, (size_t) (p - start));
+
+    return true;
+}
+
+
+/* a value that is all there and needs no escape */
+static void
+ly_jw_plain(ly_jw_t *w, ly_str_t text)
+{
+    unsigned char  *p, *start;
+
+    p = ly_jw_room(w, text.len, &start);
+
+    if (p != NULL) {
+        memcpy(p, text.data, text.len);
+        ly_buf_commit(w->buf, (size_t) (p - start) + text.len);
+    }
 }
 
 
@@ -216,34 +262,47 @@ ly_jw_quote(ly_buf_t *b, ly_str_t s)
 }
 
 
-/* the comma and the state for a key */
-static bool
-ly_jw_key_begin(ly_jw_t *w)
+/* a key of n bytes may stand here: the memory for it, as ly_jw_room() */
+static inline unsigned char *
+ly_jw_key_room(ly_jw_t *w, size_t n, unsigned char **start)
 {
-    uint64_t  bit;
+    uint64_t        bit;
+    unsigned char  *p;
+
+    p = ly_buf_reserve(w->buf, n + 1);
+    *start = p;
+
+    if (p == NULL) {
+        return NULL;
+    }
 
     bit = w->depth == 0 ? 0 : ly_jw_bit(w);
 
     if ((w->object & bit) == 0 || w->keyed) {
         ly_buf_fail(w->buf, LY_FATAL);
-        return false;
+        return NULL;
     }
 
     if (w->filled & bit) {
-        ly_buf_byte(w->buf, ',');
+        *p++ = ',';
     }
 
     w->filled |= bit;
     w->keyed = 1;
 
-    return true;
+    return p;
 }
 
 
 void
 ly_jw_key(ly_jw_t *w, ly_str_t key)
 {
-    if (ly_jw_key_begin(w)) {
+    unsigned char  *p, *start;
+
+    p = ly_jw_key_room(w, 0, &start);
+
+    if (p != NULL) {
+        ly_buf_commit(w->buf, (size_t) (p - start));
         ly_jw_quote(w->buf, key);
         ly_buf_byte(w->buf, ':');
     }
@@ -253,30 +312,62 @@ ly_jw_key(ly_jw_t *w, ly_str_t key)
 void
 ly_jw_key_plain(ly_jw_t *w, ly_str_t key)
 {
-    unsigned char  *p;
+    unsigned char  *p, *start;
 
-    if (!ly_jw_key_begin(w)) {
-        return;
-    }
-
-    p = ly_buf_reserve(w->buf, key.len + 3);
+    p = ly_jw_key_room(w, key.len + 3, &start);
 
     if (p != NULL) {
         *p++ = '"';
         memcpy(p, key.data, key.len);
         p += key.len;
         *p++ = '"';
-        *p = ':';
-        ly_buf_commit(w->buf, key.len + 3);
+        *p++ = ':';
+        ly_buf_commit(w->buf, (size_t) (p - start));
     }
+}
+
+
+/* printable ASCII without quote and backslash? */
+static bool
+ly_jw_clean(ly_str_t s)
+{
+    size_t  i;
+
+    for (i = 0; i < s.len; i++) {
+        if (ly_jw_class[s.data[i]] != 0) {
+            return false;
+        }
+    }
+
+    return true;
 }
 
 
 void
 ly_jw_str(ly_jw_t *w, ly_str_t s)
 {
-    if (ly_jw_value(w)) {
-        ly_jw_quote(w->buf, s);
+    unsigned char  *p, *start;
+
+    if (!ly_jw_clean(s)) {
+        if (ly_jw_value(w)) {
+            ly_jw_quote(w->buf, s);
+        }
+
+        return;
+    }
+
+    p = ly_jw_room(w, s.len + 2, &start);
+
+    if (p != NULL) {
+        *p++ = '"';
+
+        if (s.len != 0) {
+            memcpy(p, s.data, s.len);
+            p += s.len;
+        }
+
+        *p++ = '"';
+        ly_buf_commit(w->buf, (size_t) (p - start));
     }
 }
 
@@ -345,16 +436,13 @@ ly_jw_cstr(ly_jw_t *w, const char *text)
 void
 ly_jw_int(ly_jw_t *w, int64_t v)
 {
-    unsigned char  *p;
+    unsigned char  *p, *start;
 
-    if (!ly_jw_value(w)) {
-        return;
-    }
-
-    p = ly_buf_reserve(w->buf, LY_INT64_TEXT);
+    p = ly_jw_room(w, LY_INT64_TEXT, &start);
 
     if (p != NULL) {
-        ly_buf_commit(w->buf, ly_int64_print(v, p));
+        p += ly_int64_print(v, p);
+        ly_buf_commit(w->buf, (size_t) (p - start));
     }
 }
 
@@ -362,8 +450,13 @@ ly_jw_int(ly_jw_t *w, int64_t v)
 void
 ly_jw_uint(ly_jw_t *w, uint64_t v)
 {
-    if (ly_jw_value(w)) {
-        ly_buf_uint(w->buf, v);
+    unsigned char  *p, *start;
+
+    p = ly_jw_room(w, LY_INT64_TEXT, &start);
+
+    if (p != NULL) {
+        p += ly_uint64_print(v, p);
+        ly_buf_commit(w->buf, (size_t) (p - start));
     }
 }
 
@@ -371,18 +464,14 @@ ly_jw_uint(ly_jw_t *w, uint64_t v)
 void
 ly_jw_bool(ly_jw_t *w, bool v)
 {
-    if (ly_jw_value(w)) {
-        ly_buf_str(w->buf, v ? ly_str("true") : ly_str("false"));
-    }
+    ly_jw_plain(w, v ? ly_str("true") : ly_str("false"));
 }
 
 
 void
 ly_jw_null(ly_jw_t *w)
 {
-    if (ly_jw_value(w)) {
-        ly_buf_str(w->buf, ly_str("null"));
-    }
+    ly_jw_plain(w, ly_str("null"));
 }
 
 
@@ -451,9 +540,7 @@ ly_jw_number(ly_jw_t *w, ly_str_t text)
         return;
     }
 
-    if (ly_jw_value(w)) {
-        ly_buf_str(w->buf, text);
-    }
+    ly_jw_plain(w, text);
 }
 
 
@@ -465,28 +552,23 @@ ly_jw_raw(ly_jw_t *w, ly_str_t json)
         return;
     }
 
-    if (ly_jw_value(w)) {
-        ly_buf_str(w->buf, json);
-    }
+    ly_jw_plain(w, json);
 }
 
 
 void
 ly_jw_time(ly_jw_t *w, int64_t us)
 {
-    unsigned char  *p;
+    unsigned char  *p, *start;
 
-    if (!ly_jw_value(w)) {
-        return;
-    }
-
-    p = ly_buf_reserve(w->buf, LY_TIME_TEXT + 2);
+    p = ly_jw_room(w, LY_TIME_TEXT + 2, &start);
 
     if (p != NULL) {
-        p[0] = '"';
-        ly_time_print(us, p + 1);
-        p[LY_TIME_TEXT + 1] = '"';
-        ly_buf_commit(w->buf, LY_TIME_TEXT + 2);
+        *p++ = '"';
+        ly_time_print(us, p);
+        p += LY_TIME_TEXT;
+        *p++ = '"';
+        ly_buf_commit(w->buf, (size_t) (p - start));
     }
 }
 
