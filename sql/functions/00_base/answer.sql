@@ -1,6 +1,11 @@
 -- Answers: problems (RFC 9457), markers the module works on, lists, ETags.
 -- Refuses nothing, locks nothing, writes nothing.
 
+create or replace function loyalty.problem_type(p_code text) returns text
+language sql immutable parallel safe
+return 'urn:loyalty:problem:' || p_code;
+comment on function loyalty.problem_type(text) is 'type of a problem';
+
 create or replace function loyalty.problem_json(p_call jsonb, p_status int, p_code text,
     p_detail text, p_errors jsonb) returns jsonb
 language plpgsql stable as

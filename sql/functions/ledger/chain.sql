@@ -9,7 +9,7 @@ create or replace function loyalty.entry_payload(p_tenant uuid, p_wallet uuid, p
     p_recorded_at timestamptz, p_available bigint, p_pending bigint, p_held bigint, p_debt bigint,
     p_event uuid, p_rule_version uuid, p_hold uuid, p_redemption uuid, p_reverses uuid,
     p_reason text) returns bytea
-language sql immutable parallel safe as
+language sql stable parallel safe as
 $$
 select '\x01'::bytea || uuid_send(p_tenant) || uuid_send(p_wallet) || uuid_send(p_member)
     || uuid_send(p_entry) || int8send(p_seq) || int2send(p_type) || int8send(p_points)
