@@ -49,13 +49,13 @@ if [ ! -f "$out/Makefile" ] || [ "$stamp" != "$(cat "$out/.stamp" 2>/dev/null)" 
 then
     NGX_CONF_FLAGS=()
     . "$src/conf_flags"
+    cc="$(dpkg-buildflags --get CFLAGS) -fPIC"
+    cc="$cc $(dpkg-buildflags --get CPPFLAGS) $warn $more"
+    ld="$(dpkg-buildflags --get LDFLAGS) -fPIC $more"
     (
         cd "$src"
         # auto/cc/gcc adds -Werror
-        ./configure \
-            --with-cc-opt="$(dpkg-buildflags --get CFLAGS) -fPIC \
-                           $(dpkg-buildflags --get CPPFLAGS) $warn $more" \
-            --with-ld-opt="$(dpkg-buildflags --get LDFLAGS) -fPIC $more" \
+        ./configure --with-cc-opt="$cc" --with-ld-opt="$ld" \
             "${NGX_CONF_FLAGS[@]}" \
             --add-dynamic-module="$root" --builddir="$out"
     ) > "$out/configure.log" 2>&1 || {

@@ -267,7 +267,7 @@ typedef struct {
     unsigned                    inflight_write:1;
     unsigned                    inflight_batch:1;
     unsigned                    counted:1;      /* in the metrics */
-    unsigned                    resolved:1;     /* tenant module has spoken */
+    unsigned                    limited:1;      /* limit headers are set */
 
     void                       *wait;           /* of the auth module */
     void                       *api;            /* the api half's own state */

@@ -46,6 +46,7 @@ struct ngx_loyalty_local_s {
     ly_arena_t              *scratch;   /* reset by each user */
     ngx_loyalty_pg_t        *directory; /* NULL: none configured */
     ngx_loyalty_pg_conf_t    directory_conf;
+    ngx_str_t                issuer;
     ngx_loyalty_pslot_t     *process;
 
     ngx_loyalty_name_t      *names[NGX_LOYALTY_LOCAL_NAMES];

@@ -154,8 +154,8 @@ typedef struct {
     ngx_atomic_t          requests[NGX_LOYALTY_ROUTES_MAX + 1][6];
     ngx_atomic_t          latency[NGX_LOYALTY_LATENCIES + 1];
     ngx_atomic_t          latency_sum;  /* ms */
-    ngx_atomic_t          latency_hit[NGX_LOYALTY_LATENCIES + 1];
-    ngx_atomic_t          latency_hit_sum;
+    ngx_atomic_t          latency_db[NGX_LOYALTY_LATENCIES + 1];
+    ngx_atomic_t          latency_db_sum;
     ngx_loyalty_pslot_t   processes[NGX_LOYALTY_PROCESSES];
 } ngx_loyalty_zone_t;
 
