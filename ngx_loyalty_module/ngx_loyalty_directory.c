@@ -279,7 +279,7 @@ ngx_loyalty_apply_host(ngx_loyalty_change_t *ch)
 static ngx_int_t
 ngx_loyalty_apply_tenant(ngx_loyalty_change_t *ch)
 {
-    u_char                      id[16], key[1 + sizeof(head.slug)];
+    u_char                      id[16], key[1 + NGX_LOYALTY_SLUG_MAX];
     ngx_str_t                   part[2], slug, name;
     ly_uuid_t                   uuid;
     ngx_loyalty_tenant_head_t   head;
@@ -341,7 +341,7 @@ ngx_loyalty_apply_tenant(ngx_loyalty_change_t *ch)
 static ngx_int_t
 ngx_loyalty_apply_tenant_gone(ngx_loyalty_change_t *ch, u_char id[16])
 {
-    u_char                      key[1 + sizeof(head->slug)];
+    u_char                      key[1 + NGX_LOYALTY_SLUG_MAX];
     ngx_loyalty_node_t         *node;
     ngx_loyalty_tenant_head_t  *head;
 

@@ -15,6 +15,7 @@
 
 
 #define NGX_LOYALTY_ADDRESSES_MAX  64   /* networks of one API key */
+#define NGX_LOYALTY_SLUG_MAX       64
 #define NGX_LOYALTY_STALE          5000 /* ms: older needs the database */
 
 
@@ -24,7 +25,7 @@ typedef struct {
     uint32_t   epoch;
     uint16_t   nwallets;
     uint16_t   slug_len;
-    u_char     slug[64];
+    u_char     slug[NGX_LOYALTY_SLUG_MAX];
 } ngx_loyalty_tenant_head_t;
 
 

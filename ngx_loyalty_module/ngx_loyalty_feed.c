@@ -93,16 +93,15 @@ ngx_loyalty_directory_pool(void)
 
 
 ngx_int_t
-ngx_loyalty_feed_init_process(ngx_cycle_t *cycle)
+ngx_loyalty_feed_init_process(ngx_cycle_t *cycle,
+    ngx_loyalty_main_conf_t *lmcf)
 {
     u_char                    buf[sizeof(struct sockaddr_un)];
     ngx_str_t                 path;
     ngx_loyalty_feed_t       *feed;
     ngx_loyalty_local_t      *local;
     ngx_loyalty_pg_conf_t    *conf;
-    ngx_loyalty_main_conf_t  *lmcf;
 
-    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_loyalty_module);
     local = lmcf->local;
 
     if (lmcf->directory.conninfo.len == 0) {
@@ -153,15 +152,13 @@ ngx_loyalty_feed_init_process(ngx_cycle_t *cycle)
 
 
 void
-ngx_loyalty_feed_exit_process(ngx_cycle_t *cycle)
+ngx_loyalty_feed_exit_process(ngx_loyalty_main_conf_t *lmcf)
 {
     u_char                    buf[sizeof(struct sockaddr_un)];
     ngx_str_t                 path;
     ngx_loyalty_feed_t       *feed;
     ngx_loyalty_local_t      *local;
-    ngx_loyalty_main_conf_t  *lmcf;
 
-    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_loyalty_module);
     local = lmcf->local;
     feed = local->feed;
 

@@ -19,8 +19,9 @@
 /* the pool of this process; NULL where none is configured */
 ngx_loyalty_pg_t *ngx_loyalty_directory_pool(void);
 
-ngx_int_t ngx_loyalty_feed_init_process(ngx_cycle_t *cycle);
-void ngx_loyalty_feed_exit_process(ngx_cycle_t *cycle);
+ngx_int_t ngx_loyalty_feed_init_process(ngx_cycle_t *cycle,
+    ngx_loyalty_main_conf_t *lmcf);
+void ngx_loyalty_feed_exit_process(ngx_loyalty_main_conf_t *lmcf);
 
 /*
  * A hint that a change was committed: read now.  From the api half after a

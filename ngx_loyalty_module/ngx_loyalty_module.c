@@ -989,11 +989,11 @@ ngx_loyalty_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    if (ngx_loyalty_feed_init_process(cycle) != NGX_OK) {
+    if (ngx_loyalty_feed_init_process(cycle, lmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_loyalty_redis_init_process(cycle);
+    return ngx_loyalty_redis_init_process(cycle, lmcf);
 }
 
 
@@ -1008,7 +1008,7 @@ ngx_loyalty_exit_process(ngx_cycle_t *cycle)
         return;
     }
 
-    ngx_loyalty_redis_exit_process(cycle);
-    ngx_loyalty_feed_exit_process(cycle);
+    ngx_loyalty_redis_exit_process(lmcf);
+    ngx_loyalty_feed_exit_process(lmcf);
     ngx_loyalty_zone_leave(lmcf->zone->data);
 }

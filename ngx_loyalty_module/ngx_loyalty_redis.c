@@ -64,12 +64,11 @@ static void ngx_loyalty_redis_cleanup(void *data);
 
 
 ngx_int_t
-ngx_loyalty_redis_init_process(ngx_cycle_t *cycle)
+ngx_loyalty_redis_init_process(ngx_cycle_t *cycle,
+    ngx_loyalty_main_conf_t *lmcf)
 {
     ngx_loyalty_redis_t      *redis;
-    ngx_loyalty_main_conf_t  *lmcf;
 
-    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_loyalty_module);
 
     if (lmcf->redis == NULL) {
         return NGX_OK;
@@ -100,12 +99,10 @@ ngx_loyalty_redis_init_process(ngx_cycle_t *cycle)
 
 
 void
-ngx_loyalty_redis_exit_process(ngx_cycle_t *cycle)
+ngx_loyalty_redis_exit_process(ngx_loyalty_main_conf_t *lmcf)
 {
     ngx_loyalty_redis_t      *redis;
-    ngx_loyalty_main_conf_t  *lmcf;
 
-    lmcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_loyalty_module);
     redis = lmcf->local->redis;
 
     if (redis == NULL) {

@@ -9,8 +9,9 @@
 #include "ngx_loyalty.h"
 
 
-ngx_int_t ngx_loyalty_redis_init_process(ngx_cycle_t *cycle);
-void ngx_loyalty_redis_exit_process(ngx_cycle_t *cycle);
+ngx_int_t ngx_loyalty_redis_init_process(ngx_cycle_t *cycle,
+    ngx_loyalty_main_conf_t *lmcf);
+void ngx_loyalty_redis_exit_process(ngx_loyalty_main_conf_t *lmcf);
 
 /* tells the other nodes; does nothing where Redis is off or down */
 void ngx_loyalty_redis_publish(void);

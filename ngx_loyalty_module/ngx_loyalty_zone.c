@@ -135,7 +135,7 @@ ngx_loyalty_zone_layout(ngx_loyalty_zone_t *zone, ngx_slab_pool_t *shpool,
 
 static void *
 ngx_loyalty_zone_slots(ngx_slab_pool_t *shpool, size_t bytes, size_t slot,
-    uint64_t *mask)
+    uint64_t *sets)
 {
     *sets = bytes / (slot * NGX_LOYALTY_WAYS);
 
