@@ -74,6 +74,16 @@ static const config_option_t  config_options[] = {
     { "webhook_allow", CONFIG_TEXT, at(webhook_allow), 0, 0, "", false,
       "private CIDR blocks that webhooks may reach, parted by blanks" },
 
+    { "webhook_ca", CONFIG_TEXT, at(webhook_ca), 0, 0, "", false,
+      "path of the authorities that endpoints' certificates are checked by" },
+
+    { "webhook_schedule", CONFIG_TEXT, at(webhook_schedule), 0, 0,
+      "5 30 120 600 1800 3600 7200 14400 28800 86400", false,
+      "seconds before each retry of a delivery, parted by blanks" },
+
+    { "webhook_concurrency", CONFIG_NUMBER, at(webhook_concurrency), 1, 1024,
+      "64", false, "requests of webhooks under way at a time" },
+
     { "zoneinfo", CONFIG_TEXT, at(zoneinfo), 0, 0, "/usr/share/zoneinfo",
       false, "folder of the time zone database" },
 

@@ -25,6 +25,8 @@ typedef struct {
     char            *metrics_file;
     char            *keyring;
     char            *webhook_allow;
+    char            *webhook_ca;
+    char            *webhook_schedule;
     char            *zoneinfo;
     int64_t          log_level;         /* ly_log_level_e */
 
@@ -33,6 +35,8 @@ typedef struct {
     int64_t          timers_slots;
     int64_t          jobs_slots;
     int64_t          webhooks_slots;
+
+    int64_t          webhook_concurrency;
 
     int64_t          rules_batch;
     int64_t          rules_poll_ms;

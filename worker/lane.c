@@ -27,6 +27,7 @@ extern const lane_kind_t  lane_rules;
 extern const lane_kind_t  lane_commands;
 extern const lane_kind_t  lane_timers;
 extern const lane_kind_t  lane_jobs;
+extern const lane_kind_t  lane_webhooks;
 
 /* a lane of its own is a row here and a number of slots in config.c */
 const lane_kind_t *const  lane_kinds[] = {
@@ -34,6 +35,7 @@ const lane_kind_t *const  lane_kinds[] = {
     &lane_commands,
     &lane_timers,
     &lane_jobs,
+    &lane_webhooks,
     NULL
 };
 
@@ -44,7 +46,7 @@ static const db_call_t  call_stop = { "work.worker_stop", 1 };
 
 
 static void
-lane_send(lane_t *lane, const char *path)
+lane_send(lane_t *lane, const char *path, const char *text)
 {
     size_t              len;
     struct sockaddr_un  addr;
@@ -60,22 +62,23 @@ lane_send(lane_t *lane, const char *path)
     memcpy(addr.sun_path, path, len);
 
     /* a hint that is lost is made good by the receiver's polling */
-    (void) sendto(lane->poke_fd, "1", 1, MSG_DONTWAIT | MSG_NOSIGNAL,
-                  (struct sockaddr *) &addr, sizeof(addr));
+    (void) sendto(lane->poke_fd, text, strlen(text),
+                  MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *) &addr,
+                  sizeof(addr));
 }
 
 
 void
 lane_hint(lane_t *lane)
 {
-    lane_send(lane, lane->conf->hint_socket);
+    lane_send(lane, lane->conf->hint_socket, "1");
 }
 
 
 void
-lane_poke(lane_t *lane)
+lane_poke(lane_t *lane, const char *name)
 {
-    lane_send(lane, lane->conf->socket);
+    lane_send(lane, lane->conf->socket, name);
 }
 
 

@@ -98,8 +98,8 @@ void lane_signals(lane_t *lane);
 /* one datagram to the edge: outcomes and changes are committed */
 void lane_hint(lane_t *lane);
 
-/* one datagram to the worker's own socket: other lanes have work */
-void lane_poke(lane_t *lane);
+/* one datagram to the worker's own socket: the lane of that name has work */
+void lane_poke(lane_t *lane, const char *name);
 
 /*
  * Logs the connection's last fault and counts it; the message itself only at

@@ -470,26 +470,58 @@ supervisor_signals(supervisor_t *sup)
 }
 
 
-/* any bytes: they only mean that there is work */
+/* any bytes wake every lane; the name of one wakes that one */
 static void
-supervisor_poked(supervisor_t *sup)
+supervisor_wake(supervisor_t *sup, ly_str_t name)
 {
-    int       n;
     size_t    i;
-    char      byte[64];
-    uint64_t  one;
+    bool      one;
+    uint64_t  n;
 
-    /* bounded, so that a flood of pokes does not keep the signals waiting */
-    for (n = 0; n < 1024; n++) {
-        if (recv(sup->socket_fd, byte, sizeof(byte), MSG_DONTWAIT) == -1) {
-            break;
+    n = 1;
+    one = false;
+
+    for (i = 0; i < sup->n; i++) {
+        if (ly_str_eq(name, ly_str_c(sup->slots[i].kind->name))) {
+            (void) !write(sup->slots[i].wake_fd, &n, sizeof(n));
+            one = true;
         }
     }
 
-    one = 1;
+    for (i = 0; i < sup->n && !one; i++) {
+        (void) !write(sup->slots[i].wake_fd, &n, sizeof(n));
+    }
+}
 
-    for (i = 0; i < sup->n; i++) {
-        (void) !write(sup->slots[i].wake_fd, &one, sizeof(one));
+
+static void
+supervisor_poked(supervisor_t *sup)
+{
+    int      n;
+    bool     all;
+    char     text[64];
+    ssize_t  len;
+
+    all = false;
+
+    /* bounded, so that a flood of pokes does not keep the signals waiting */
+    for (n = 0; n < 1024; n++) {
+
+        len = recv(sup->socket_fd, text, sizeof(text), MSG_DONTWAIT);
+        if (len == -1) {
+            break;
+        }
+
+        if (len > 1) {
+            supervisor_wake(sup, ly_str_of(text, (size_t) len));
+
+        } else {
+            all = true;
+        }
+    }
+
+    if (all) {
+        supervisor_wake(sup, ly_str(""));
     }
 }
 

@@ -1,0 +1,275 @@
+-- Books what the rules engine made of the events that work.rules_context() returned, in the same
+-- transaction: orders, entries, evaluations, refunds, outcomes, changes, messages, the cursor.
+--
+-- p_cursor: {"mode","now","drained"} of the context's batch row, "since" as it was given,
+--   "shards" all owned, "xid","log_id" of the last event, "touched": [[shard, last log_id]…];
+--   or {"mode":"retry","job":id} for what work.rules_retry() gave.
+-- p_results, one object per tenant:
+--   {"tenant", "park_ms",
+--    "events": [{"e","m","s" (shard),"k","d" (detail),"code"}] in the order of the batch;
+--         k: done · refund · park (failed: try again later) · follow (behind a parked one) ·
+--         pass (its outcome stands)
+--    "phases": [{"orders": [{"id","source","external_id","event","member","currency","at",
+--                            "total","lines"}],
+--                "earns":  items of loyalty.book_earns(),
+--                "evals":  [{"e","v","o","raw","p","c","t","g" (position in earns, from 1)}],
+--                "refunds":[{"e","late","base": items of loyalty.book_reversal()}]}]}
+--   A phase is the longest run in which no member's refund stands before an earning of his.
+-- Gives what the next p_since is, and whether anything was written that a webhook may want.
+-- Locks: those of the context → order_earn and lots as booked. Writes: sales_order, entries and
+-- all that hangs under them, evaluation, event_outcome, member, order_refund, job, outbox,
+-- log_cursor.
+
+create or replace function work.rules_settle(p_worker uuid, p_token bigint, p_cursor jsonb,
+    p_results jsonb)
+returns table (since text, outbox boolean)
+language plpgsql security definer set search_path = '' set app.tenant_id = ''
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+declare
+    v_tenant jsonb;
+    v_since jsonb;
+    v_outbox boolean := false;
+begin
+    for v_tenant in select t from jsonb_array_elements(p_results) t loop
+        perform set_config('app.tenant_id', v_tenant->>'tenant', true);
+        perform loyalty.rules_tenant_settle((v_tenant->>'tenant')::uuid, v_tenant);
+        v_outbox := v_outbox or loyalty.has_endpoint((v_tenant->>'tenant')::uuid);
+    end loop;
+    if p_cursor->>'mode' = 'retry' then
+        perform loyalty.rules_retry_done((p_cursor->>'job')::bigint);
+    else
+        v_since := loyalty.log_cursor_move(p_worker, p_token, p_cursor);
+    end if;
+    return query select v_since::text, v_outbox;
+end $$;
+comment on function work.rules_settle(uuid, bigint, jsonb, jsonb) is
+    'books a batch of events and moves the cursors of their shards';
+
+create or replace function loyalty.rules_tenant_settle(p_tenant uuid, p_result jsonb)
+returns void
+language plpgsql
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+    v_phase jsonb;
+    v_refund jsonb;
+    v_done jsonb := '{}';
+    v_made jsonb;
+    v_now timestamptz := clock_timestamp();
+begin
+    for v_phase in select p from jsonb_array_elements(p_result->'phases') p loop
+        insert into loyalty.sales_order (tenant_id, order_id, source, external_id, event_id,
+                                         member_id, currency, occurred_at, total, line_count)
+        select p_tenant, o.id, o.source, o.external_id, o.event, o.member, o.currency, o.at,
+               o.total, o.lines
+          from jsonb_to_recordset(v_phase->'orders')
+               as o (id uuid, source text, external_id text, event uuid, member uuid,
+                     currency text, at timestamptz, total numeric, lines int);
+        with booked as materialized (
+            select b.ord, b.entry_id from loyalty.book_earns(p_tenant, v_phase->'earns') b)
+        insert into loyalty.evaluation (tenant_id, event_id, rule_version_id, outcome,
+                                        points_raw, points, clipped_by, entry_id, trace)
+        select p_tenant, x.e, x.v, x.o, x.raw, x.p, x.c, b.entry_id, x.t
+          from jsonb_to_recordset(v_phase->'evals')
+               as x (e uuid, v uuid, o text, raw text, p bigint, c text, t text, g int)
+          left join booked b on b.ord = x.g;
+        v_made := loyalty.refunds_of_orders(p_tenant, v_phase->'orders');
+        if v_made is not null then
+            v_done := v_done || v_made;
+        end if;
+        for v_refund in select r from jsonb_array_elements(v_phase->'refunds') r loop
+            v_done := v_done || jsonb_build_object(v_refund->>'e',
+                loyalty.refund_settle(p_tenant, (v_refund->>'e')::uuid,
+                    coalesce((v_refund->>'late')::boolean, false), v_refund->'base'));
+        end loop;
+    end loop;
+
+    perform loyalty.outcomes_write(p_tenant, p_result->'events', v_done, v_now);
+    perform loyalty.events_park(p_tenant, p_result->'events',
+                                coalesce((p_result->>'park_ms')::int, 1000));
+end $$;
+comment on function loyalty.rules_tenant_settle(uuid, jsonb) is
+    'one tenant''s part of a batch of the rules lane';
+
+-- Outcomes, the members' numbering, and one message per event. p_done: event → {"status",
+-- "detail"} of refunds, those that had waited included.
+create or replace function loyalty.outcomes_write(p_tenant uuid, p_events jsonb, p_done jsonb,
+    p_now timestamptz) returns void
+language plpgsql
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+    v_e uuid[];
+    v_m uuid[];
+    v_status text[];
+    v_detail jsonb[];
+begin
+    select array_agg(x.e order by x.n), array_agg(x.m order by x.n),
+           array_agg(x.status order by x.n), array_agg(x.detail order by x.n)
+      into v_e, v_m, v_status, v_detail
+      from (select i.n, i.e, i.m,
+                   case i.k when 'refund' then p_done->(i.e::text)->>'status'
+                            when 'done' then 'processed' else 'waiting' end as status,
+                   case i.k when 'refund' then p_done->(i.e::text)->'detail'
+                            when 'park' then jsonb_build_object('reason', 'retry', 'code', i.code)
+                            when 'follow' then jsonb_build_object('reason', 'order')
+                            else coalesce(i.d, '{}') end as detail
+              from rows from (jsonb_to_recordset(p_events)
+                       as (e uuid, m uuid, k text, d jsonb, code text)) with ordinality
+                   as i (e, m, k, d, code, n)
+             where i.k <> 'pass'
+            union all
+            -- refunds that had waited for an order of this batch
+            select 1000000 + row_number() over (), w.key::uuid, (w.value->>'member')::uuid,
+                   w.value->>'status', w.value->'detail'
+              from jsonb_each(p_done) w
+             where w.value ? 'waited') x;
+    if v_e is null then
+        return;
+    end if;
+    insert into loyalty.event_outcome (tenant_id, event_id, status, processed_at, member_seq,
+                                       detail)
+    select p_tenant, i.e, i.status, p_now,
+           case when i.status = 'processed'
+                then m.member_seq + row_number() over (partition by i.m, i.status order by i.n)
+           end, i.detail
+      from unnest(v_e, v_m, v_status, v_detail) with ordinality as i (e, m, status, detail, n)
+      left join loyalty.member m on m.tenant_id = p_tenant and m.member_id = i.m
+    on conflict (tenant_id, event_id) do update
+       set status = excluded.status, processed_at = excluded.processed_at,
+           member_seq = excluded.member_seq, detail = excluded.detail
+     where event_outcome.status = 'waiting';
+    update loyalty.member m
+       set member_seq = m.member_seq + s.n
+      from (select i.m, count(*) as n
+              from unnest(v_m, v_status) as i (m, status)
+             where i.status = 'processed' and i.m is not null
+             group by i.m) s
+     where m.tenant_id = p_tenant and m.member_id = s.m;
+    if loyalty.has_endpoint(p_tenant) then
+        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
+        select p_tenant, loyalty.uuid_v7(), 'event.processed', i.m, e.occurred_at,
+               jsonb_build_object('event', loyalty.id_text('evt', i.e), 'type', e.type,
+                   'member', loyalty.id_text('mem', i.m))
+          from unnest(v_e, v_m, v_status) with ordinality as i (e, m, status, n)
+          join loyalty.event e on e.tenant_id = p_tenant and e.event_id = i.e
+         where i.status = 'processed'
+         order by i.n;
+    end if;
+end $$;
+comment on function loyalty.outcomes_write(uuid, jsonb, jsonb, timestamptz) is
+    'what became of the events of a batch';
+
+-- Moves the cursors: of the shards that had events, or of all owned ones while the slot finds its
+-- place. Gives the p_since of the next context, null while there is none.
+create or replace function loyalty.log_cursor_move(p_worker uuid, p_token bigint,
+    p_cursor jsonb) returns jsonb
+language plpgsql
+set enable_hashjoin = off set enable_mergejoin = off as $$
+#variable_conflict use_column
+declare
+    v_mode text := p_cursor->>'mode';
+    v_now pg_snapshot := (p_cursor->>'now')::pg_snapshot;
+    v_drained boolean := (p_cursor->>'drained')::boolean;
+    v_xid xid8 := (p_cursor->>'xid')::xid8;
+    v_log bigint := (p_cursor->>'log_id')::bigint;
+    v_shards smallint[] := array(select jsonb_array_elements_text(p_cursor->'shards')::smallint);
+    v_touched smallint[];
+    v_last bigint[];
+    v_base pg_snapshot;
+    v_part xid8;
+    v_low pg_snapshot;
+    v_lows text[];
+begin
+    select array_agg((t->>0)::smallint), array_agg((t->>1)::bigint)
+      into v_touched, v_last
+      from jsonb_array_elements(p_cursor->'touched') t;
+    if exists (select from unnest(v_touched) t
+                where not exists (select from loyalty.shard_lease s
+                                   where s.shard = t and s.worker_id = p_worker
+                                     and s.token = p_token))
+    then
+        raise exception using errcode = '55P03', message = 'shards have another owner';
+    end if;
+
+    if v_mode = 'close' then
+        update loyalty.log_cursor c
+           set position = u.p, updated_at = clock_timestamp()
+          from unnest(v_touched, v_last) as u (s, p)
+         where c.shard = u.s;
+        if v_drained then
+            update loyalty.log_cursor c
+               set low = c.high, high = null, position = 0, updated_at = clock_timestamp()
+             where c.shard = any (v_shards) and c.high is not null;
+        end if;
+        return null;
+    end if;
+
+    if v_mode = 'sweep' then
+        if v_drained then
+            update loyalty.log_cursor c
+               set low = v_now, high = null, position = 0, updated_at = clock_timestamp()
+             where c.shard = any (v_shards);
+            return jsonb_build_object('low', v_now);
+        end if;
+        with moved as (
+            update loyalty.log_cursor c
+               set low = loyalty.snapshot_pass(c.low, v_now, v_xid),
+                   high = loyalty.snapshot_with(
+                              loyalty.snapshot_pass(c.low, v_now, v_xid), v_xid),
+                   position = v_log, updated_at = clock_timestamp()
+             where c.shard = any (v_shards)
+            returning c.low::text as low)
+        select array_agg(distinct m.low) into v_lows from moved m;
+        return case when cardinality(v_lows) = 1
+                    then jsonb_build_object('low', v_lows[1], 'xid', v_xid, 'position', v_log)
+               end;
+    end if;
+
+    if v_drained then
+        update loyalty.log_cursor c
+           set low = v_now, high = null, position = 0, updated_at = clock_timestamp()
+         where c.shard = any (v_touched);
+        return jsonb_build_object('low', v_now);
+    end if;
+    v_base := (p_cursor->'since'->>'low')::pg_snapshot;
+    v_part := (p_cursor->'since'->>'xid')::xid8;
+    if v_part is null then
+        v_low := loyalty.snapshot_pass(v_base, v_now, v_xid);
+    elsif v_part = v_xid then
+        v_low := v_base;
+    else
+        v_low := loyalty.snapshot_pass(loyalty.snapshot_with(v_base, v_part), v_now, v_xid);
+    end if;
+    update loyalty.log_cursor c
+       set low = v_low, high = loyalty.snapshot_with(v_low, v_xid), position = v_log,
+           updated_at = clock_timestamp()
+     where c.shard = any (v_touched);
+    return jsonb_build_object('low', v_low, 'xid', v_xid, 'position', v_log);
+end $$;
+comment on function loyalty.log_cursor_move(uuid, bigint, jsonb) is
+    'what was done of the log, in the commit that did it';
+
+-- Brings the cursors of shards without events up to where the slot is, so that the log's ring can
+-- be emptied and a new owner has little to read again. Writes: log_cursor.
+create or replace function work.cursor_sync(p_worker uuid, p_token bigint, p_since jsonb)
+returns int
+language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
+declare
+    v_low pg_snapshot := (p_since->>'low')::pg_snapshot;
+    v_xid xid8 := (p_since->>'xid')::xid8;
+    v_n int;
+begin
+    perform pg_catalog.pg_advisory_xact_lock_shared(7404, 0);
+    update loyalty.log_cursor c
+       set low = v_low, high = loyalty.snapshot_with(v_low, v_xid),
+           position = coalesce((p_since->>'position')::bigint, 0),
+           updated_at = clock_timestamp()
+      from loyalty.shard_lease s
+     where s.shard = c.shard and s.worker_id = p_worker and s.token = p_token
+       and s.expires_at > clock_timestamp();
+    get diagnostics v_n = row_count;
+    return v_n;
+end $$;
+comment on function work.cursor_sync(uuid, bigint, jsonb) is
+    'brings all cursors of a slot to its place in the log';
