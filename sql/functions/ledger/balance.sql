@@ -25,10 +25,7 @@ begin
          where x.tenant_id = p_tenant and x.wallet_id = p_wallet and x.member_id = p_member
            for update;
     end if;
-    if b.due_at <= p_at then
-        b := loyalty.balance_save(loyalty.settle(b, p_at));
-    end if;
-    return b;
+    return loyalty.balance_due(b, p_at);
 end
 $$;
 comment on function loyalty.balance_lock(uuid, uuid, uuid, timestamptz, boolean) is
@@ -75,6 +72,50 @@ end
 $$;
 comment on function loyalty.balance_save(loyalty.balance) is 'stores a locked balance';
 
+-- Books and stores what is due on a locked balance.  due_at may be early, then
+-- it alone is stored.
+create or replace function loyalty.balance_due(b loyalty.balance, p_at timestamptz)
+returns loyalty.balance
+language plpgsql as
+$$
+declare
+    v_last constant timestamptz := b.last_at;
+begin
+    if b.due_at > p_at then
+        return b;
+    end if;
+    b := loyalty.settle(b, p_at);
+    if b.last_at = v_last then
+        update loyalty.balance x set due_at = b.due_at
+         where x.tenant_id = b.tenant_id and x.wallet_id = b.wallet_id
+           and x.member_id = b.member_id;
+        return b;
+    end if;
+    b := loyalty.balance_save(b);
+    perform loyalty.balance_tell(b, p_at);
+    return b;
+end
+$$;
+comment on function loyalty.balance_due(loyalty.balance, timestamptz) is
+    'settles a locked balance and stores it';
+
+create or replace function loyalty.balance_tell(b loyalty.balance, p_at timestamptz) returns void
+language plpgsql as
+$$
+begin
+    if loyalty.has_endpoint(b.tenant_id) then
+        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
+        values (b.tenant_id, loyalty.uuid_v7(), 'balance.updated', b.member_id, p_at,
+            jsonb_build_object('member', loyalty.id_text('mem', b.member_id),
+                'wallet', (select w.code from loyalty.wallet w
+                            where w.tenant_id = b.tenant_id and w.wallet_id = b.wallet_id),
+                'available', b.available, 'pending', b.pending, 'held', b.held, 'debt', b.debt,
+                'version', b.version));
+    end if;
+end
+$$;
+comment on function loyalty.balance_tell(loyalty.balance, timestamptz) is 'message about a balance';
+
 -- last step of an operation: what it made due (a lot given back after its
 -- expiry) is booked in the same transaction, then the row is stored
 create or replace function loyalty.balance_finish(b loyalty.balance, p_at timestamptz)
@@ -84,12 +125,7 @@ $$
 begin
     b.due_at := loyalty.due_next(b);
     b := loyalty.balance_save(loyalty.settle(b, p_at));
-    perform loyalty.outbox_add(b.tenant_id, 'balance.updated', b.member_id, p_at,
-        jsonb_build_object('member', loyalty.id_text('mem', b.member_id),
-            'wallet', (select w.code from loyalty.wallet w
-                        where w.tenant_id = b.tenant_id and w.wallet_id = b.wallet_id),
-            'available', b.available, 'pending', b.pending, 'held', b.held, 'debt', b.debt,
-            'version', b.version));
+    perform loyalty.balance_tell(b, p_at);
     return b;
 end
 $$;
