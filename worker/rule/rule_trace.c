@@ -1,0 +1,566 @@
+/* The trace: why an outcome is what it is, in canonical bytes. */
+
+#include "rule_int.h"
+#include "../../common/ly_banned.h"
+
+
+/* bytes of a trace at most: an order of 2,000 lines of long texts */
+#define RULE_TRACE_MAX  ((size_t) 32 << 20)
+
+
+static void
+rule_hex(ly_buf_t *b, const unsigned char *p)
+{
+    size_t         i;
+    unsigned char  text[2 * RULE_DIGEST_LEN];
+
+    static const unsigned char  hex[] = "0123456789abcdef";
+
+    for (i = 0; i < RULE_DIGEST_LEN; i++) {
+        text[2 * i] = hex[p[i] >> 4];
+        text[2 * i + 1] = hex[p[i] & 15];
+    }
+
+    ly_buf_byte(b, '"');
+    ly_buf_put(b, text, sizeof(text));
+    ly_buf_byte(b, '"');
+}
+
+
+#define rule_put(b, lit)  ly_buf_put(b, lit, sizeof(lit) - 1)
+
+
+static void
+rule_put_int(ly_buf_t *b, int64_t v)
+{
+    rule_val_t  n;
+
+    if (v >= -9007199254740991LL && v <= 9007199254740991LL) {
+        ly_buf_int(b, v);
+        return;
+    }
+
+    rule_set_int(&n, v);
+    rule_val_print(&n, NULL, b);
+}
+
+
+static bool
+rule_used(const rule_case_t *k, uint32_t slot)
+{
+    return (k->vm.used[slot >> 6] >> (slot & 63)) & 1;
+}
+
+
+static void
+rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
+    const rule_val_t *list, ly_buf_t *b)
+{
+    bool                   first;
+    uint32_t               i, n, field;
+    uint64_t               fields;
+    const rule_val_t      *v;
+    const rule_program_t  *p;
+
+    p = k->program;
+    fields = 0;
+
+    for (i = 0; i < p->n_list; i++) {
+        if (rule_at(p, p->off_list, rule_plist_t)[i].slot == slot) {
+            fields = rule_at(p, p->off_list, rule_plist_t)[i].fields;
+        }
+    }
+
+    ly_buf_byte(b, '[');
+
+    for (i = 0; i < list->n; i++) {
+        if (i > 0) {
+            ly_buf_byte(b, ',');
+        }
+
+        ly_buf_byte(b, '{');
+        first = true;
+
+        for (n = 0; n < f->n_fields; n++) {
+            field = f->by_name[n];
+            v = &list->u.l.cells[(size_t) i * list->stride + field];
+
+            if ((fields >> field & 1) == 0 || v->kind == RULE_K_MISSING) {
+                continue;
+            }
+
+            if (!first) {
+                ly_buf_byte(b, ',');
+            }
+
+            first = false;
+            ly_buf_byte(b, '"');
+            ly_buf_str(b, f->fields[field].name);
+            rule_put(b, "\":");
+            rule_val_print(v, &f->fields[field], b);
+        }
+
+        ly_buf_byte(b, '}');
+    }
+
+    ly_buf_byte(b, ']');
+}
+
+
+static void
+rule_trace_facts(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
+{
+    bool                first;
+    uint32_t            i, slot;
+    const rule_val_t   *v;
+    const rule_fact_t  *f;
+
+    first = true;
+    rule_put(b, ",\"facts\":{");
+
+    for (i = 0; i < in->catalogue->n; i++) {
+        slot = in->catalogue->by_name[i];
+        v = &in->facts[slot];
+
+        if (!rule_used(k, slot) || v->kind == RULE_K_MISSING
+            || v->kind == RULE_K_INVALID)
+        {
+            continue;
+        }
+
+        if (!first) {
+            ly_buf_byte(b, ',');
+        }
+
+        first = false;
+        f = &in->catalogue->facts[slot];
+        ly_buf_byte(b, '"');
+        ly_buf_str(b, f->name);
+        rule_put(b, "\":");
+
+        if (f->type == RULE_T_LIST) {
+            rule_trace_list(k, slot, f, v, b);
+        } else {
+            rule_val_print(v, f, b);
+        }
+    }
+
+    ly_buf_byte(b, '}');
+}
+
+
+/* the program's counters that were read, by key; the n-th or NULL */
+static const rule_pcounter_t *
+rule_trace_counter(const rule_case_t *k, const rule_pcounter_t *after)
+{
+    uint32_t                i;
+    const rule_pcounter_t  *c, *best;
+    const rule_program_t   *p;
+
+    p = k->program;
+    best = NULL;
+
+    for (i = 0; i < p->n_counter; i++) {
+        c = &rule_at(p, p->off_counter, rule_pcounter_t)[i];
+
+        if ((k->vm.counters >> i & 1) == 0
+            || (after != NULL && ly_str_cmp(rule_ptext(p, c->key),
+                                            rule_ptext(p, after->key)) <= 0))
+        {
+            continue;
+        }
+
+        if (best == NULL || ly_str_cmp(rule_ptext(p, c->key),
+                                       rule_ptext(p, best->key)) < 0)
+        {
+            best = c;
+        }
+    }
+
+    return best;
+}
+
+
+static const rule_counter_t *
+rule_counter_find(const rule_input_t *in, ly_str_t key)
+{
+    size_t  i;
+
+    for (i = 0; i < in->n_counters; i++) {
+        if (rule_same_text(in->counters[i].key, key)) {
+            return &in->counters[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static void
+rule_trace_counters(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
+{
+    bool                    first;
+    rule_val_t              v;
+    const rule_counter_t   *c;
+    const rule_pcounter_t  *n;
+
+    first = true;
+
+    for (n = rule_trace_counter(k, NULL); n != NULL;
+         n = rule_trace_counter(k, n))
+    {
+        c = rule_counter_find(in, rule_ptext(k->program, n->key));
+
+        if (c == NULL) {
+            continue;
+        }
+
+        ly_buf_cstr(b, first ? ",\"counters\":{" : ",");
+        first = false;
+        rule_buf_string(b, c->key);
+        ly_buf_byte(b, ':');
+        rule_set_num(&v, rule_num_strip(c->value));
+        rule_val_print(&v, NULL, b);
+    }
+
+    if (!first) {
+        ly_buf_byte(b, '}');
+    }
+}
+
+
+/* names of what was read and is of that kind */
+static void
+rule_trace_names(const rule_input_t *in, const rule_case_t *k, uint8_t kind,
+    const char *key, ly_buf_t *b)
+{
+    bool                    first;
+    uint32_t                i, slot;
+    const rule_pcounter_t  *n;
+
+    first = true;
+
+    for (i = 0; i < in->catalogue->n; i++) {
+        slot = in->catalogue->by_name[i];
+
+        if (rule_used(k, slot) && in->facts[slot].kind == kind) {
+            ly_buf_cstr(b, first ? key : ",");
+            first = false;
+            rule_buf_string(b, in->catalogue->facts[slot].name);
+        }
+    }
+
+    for (n = kind == RULE_K_MISSING ? rule_trace_counter(k, NULL) : NULL;
+         n != NULL; n = rule_trace_counter(k, n))
+    {
+        if (rule_counter_find(in, rule_ptext(k->program, n->key)) == NULL) {
+            ly_buf_cstr(b, first ? key : ",");
+            first = false;
+            rule_buf_string(b, rule_ptext(k->program, n->key));
+        }
+    }
+
+    if (!first) {
+        ly_buf_byte(b, ']');
+    }
+}
+
+
+static void
+rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
+{
+    ly_str_t              s;
+    uint32_t              i;
+    const rule_record_t  *r;
+
+    rule_put(b, ",\"nodes\":[");
+
+    for (i = 0; i < k->vm.n_records; i++) {
+        r = &k->vm.records[i];
+        s = rule_ptext(k->program, rule_at(k->program, k->program->off_node,
+                                           rule_text_t)[r->node]);
+        if (i > 0) {
+            ly_buf_byte(b, ',');
+        }
+
+        ly_buf_byte(b, '[');
+        ly_buf_str(b, s);
+        ly_buf_byte(b, ',');
+
+        if (r->value.kind == RULE_K_LIST) {
+            ly_buf_uint(b, r->value.n);
+        } else {
+            rule_val_print(&r->value, NULL, b);
+        }
+
+        if (r->missing) {
+            rule_put(b, ",\"missing\"");
+        }
+
+        if (r->loop) {
+            ly_buf_byte(b, ',');
+            ly_buf_uint(b, r->n);
+        }
+
+        ly_buf_byte(b, ']');
+    }
+
+    ly_buf_byte(b, ']');
+}
+
+
+static void
+rule_trace_effect(const rule_case_t *k, uint32_t i, ly_buf_t *b)
+{
+    size_t                 n;
+    const rule_effect_t   *e;
+    const rule_peffect_t  *p;
+
+    e = &k->effects[i];
+    p = &rule_at(k->program, k->program->off_effect, rule_peffect_t)[i];
+
+    if (e->clipped_by.len > 0) {
+        rule_put(b, "{\"clipped_by\":");
+        rule_buf_string(b, e->clipped_by);
+    } else {
+        rule_put(b, "{\"clipped_by\":null");
+    }
+
+    if (p->type != RULE_E_FIXED && p->type != RULE_E_MULTIPLIER) {
+        rule_put(b, ",\"of\":");
+        rule_val_print(&k->states[i].amount, NULL, b);
+    }
+
+    rule_put(b, ",\"points\":");
+    rule_put_int(b, e->points);
+    rule_put(b, ",\"raw\":\"");
+    rule_buf_dec(b, e->raw);
+    rule_put(b, "\",\"rounded\":");
+    rule_put_int(b, e->rounded);
+    rule_put(b, ",\"rounding\":\"");
+    ly_buf_cstr(b, ly_round_name((ly_round_e) p->rounding));
+    rule_put(b, "\",\"shares\":[");
+
+    for (n = 0; n < e->n_shares; n++) {
+        if (n > 0) {
+            ly_buf_byte(b, ',');
+        }
+
+        rule_put_int(b, e->shares[n]);
+    }
+
+    rule_put(b, "],\"type\":\"");
+    ly_buf_cstr(b, e->type);
+    rule_put(b, "\",\"wallet\":");
+    rule_buf_string(b, e->wallet);
+    ly_buf_byte(b, '}');
+}
+
+
+static void
+rule_trace_effects(const rule_case_t *k, ly_buf_t *b)
+{
+    uint32_t  i;
+
+    rule_put(b, ",\"effects\":[");
+
+    for (i = 0; i < k->program->n_effect; i++) {
+        if (i > 0) {
+            ly_buf_byte(b, ',');
+        }
+
+        rule_trace_effect(k, i, b);
+    }
+
+    ly_buf_byte(b, ']');
+}
+
+
+static bool
+rule_multiplies(const rule_program_t *p)
+{
+    uint32_t  i;
+
+    for (i = 0; i < p->n_effect; i++) {
+        if (rule_at(p, p->off_effect, rule_peffect_t)[i].type
+            == RULE_E_MULTIPLIER)
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* caps before, and what they left for the multipliers */
+static void
+rule_trace_caps(const rule_case_t *k, ly_buf_t *b)
+{
+    uint32_t  i;
+
+    if (!k->ranked || k->n_caps == 0) {
+        return;
+    }
+
+    for (i = 0; i < k->n_caps; i++) {
+        ly_buf_cstr(b, i == 0 ? "\"caps\":[[" : ",[");
+        rule_buf_string(b, k->caps[i]->name);
+        ly_buf_byte(b, ',');
+        rule_put_int(b, k->first[i]);
+        ly_buf_byte(b, ']');
+    }
+
+    rule_put(b, "],");
+
+    for (i = 0; i < k->n_caps && k->chosen && rule_multiplies(k->program);
+         i++)
+    {
+        ly_buf_cstr(b, i == 0 ? "\"caps_then\":[" : ",");
+        rule_put_int(b, k->then[i]);
+    }
+
+    if (i > 0) {
+        rule_put(b, "],");
+    }
+}
+
+
+static void
+rule_trace_event(const rule_input_t *in, ly_buf_t *b)
+{
+    size_t             i;
+    bool               first;
+    const rule_val_t  *v;
+
+    static const struct {
+        uint32_t     slot;
+        const char  *key;
+    } members[] = {
+        { RULE_F_EVENT_OCCURRED_AT, "\"occurred_at\":" },
+        { RULE_F_EVENT_SOURCE, "\"source\":" },
+        { RULE_F_EVENT_TYPE, "\"type\":" }
+    };
+
+    first = true;
+    rule_put(b, ",\"event\":{");
+
+    for (i = 0; i < ly_countof(members); i++) {
+        v = &in->facts[members[i].slot];
+
+        if (v->kind == RULE_K_STR || v->kind == RULE_K_INSTANT) {
+            if (!first) {
+                ly_buf_byte(b, ',');
+            }
+
+            first = false;
+            ly_buf_cstr(b, members[i].key);
+            rule_val_print(v, NULL, b);
+        }
+    }
+
+    ly_buf_byte(b, '}');
+}
+
+
+static void
+rule_trace_group(const rule_case_t *k, ly_buf_t *b)
+{
+    uint32_t  i;
+
+    if (!k->chosen || !rule_multiplies(k->program)) {
+        return;
+    }
+
+    for (i = 0; i < k->program->n_effect; i++) {
+        ly_buf_cstr(b, i == 0 ? ",\"group\":[" : ",");
+        rule_put_int(b, k->states[i].group);
+    }
+
+    ly_buf_byte(b, ']');
+}
+
+
+static void
+rule_trace_result(const rule_case_t *k, ly_buf_t *b)
+{
+    const rule_result_t  *r;
+
+    r = k->result;
+    rule_put(b, ",\"outcome\":\"");
+    ly_buf_cstr(b, rule_outcome_name(r->outcome));
+    ly_buf_byte(b, '"');
+
+    if (r->reason != NULL) {
+        rule_put(b, ",\"reason\":\"");
+        ly_buf_cstr(b, r->reason);
+        ly_buf_byte(b, '"');
+    }
+}
+
+
+ly_err_t
+rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
+    ly_str_t *out)
+{
+    ly_buf_t              b;
+    const rule_result_t  *r;
+
+    r = k->result;
+    ly_buf_init_arena(&b, a, RULE_TRACE_MAX);
+
+    ly_buf_byte(&b, '{');
+    rule_trace_caps(k, &b);
+    rule_put(&b, "\"catalogue\":");
+    rule_hex(&b, k->program->catalogue);
+    rule_trace_counters(in, k, &b);
+
+    if (r->effects != NULL && r->outcome != RULE_ERROR) {
+        rule_trace_effects(k, &b);
+    }
+
+    if (r->outcome == RULE_ERROR) {
+        rule_put(&b, ",\"error\":{\"code\":\"");
+        ly_buf_cstr(&b, r->code);
+        rule_put(&b, "\",\"pointer\":");
+        rule_buf_string(&b, r->pointer);
+        ly_buf_byte(&b, '}');
+    }
+
+    rule_trace_event(in, &b);
+    rule_trace_facts(in, k, &b);
+    rule_trace_group(k, &b);
+    rule_trace_names(in, k, RULE_K_INVALID, ",\"invalid\":[", &b);
+    rule_trace_names(in, k, RULE_K_MISSING, ",\"missing\":[", &b);
+
+    if (k->vm.more > 0) {
+        rule_put(&b, ",\"more\":");
+        ly_buf_uint(&b, k->vm.more);
+    }
+
+    rule_trace_nodes(k, &b);
+    rule_trace_result(k, &b);
+    rule_put(&b, ",\"rule\":");
+    rule_hex(&b, k->program->digest);
+
+    if (k->ranked) {
+        rule_put(&b, ",\"stacking\":{\"group\":");
+        rule_buf_string(&b, rule_ptext(k->program, k->program->group));
+        ly_buf_cstr(&b, k->chosen ? ",\"kept\":true" : ",\"kept\":false");
+        rule_put(&b, ",\"mode\":\"");
+        ly_buf_cstr(&b, rule_stack_names[k->program->mode]);
+        rule_put(&b, "\"}");
+    }
+
+    rule_put(&b, ",\"v\":1");
+
+    if (k->program->calendar) {
+        rule_put(&b, ",\"zone\":");
+        rule_buf_string(&b, in->zone_name);
+    }
+
+    ly_buf_byte(&b, '}');
+    *out = ly_buf_view(&b);
+
+    return ly_buf_err(&b);
+}
