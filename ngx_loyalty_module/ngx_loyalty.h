@@ -26,55 +26,55 @@
  * generator writes NGX_LOYALTY_SCOPE_MEMBERS_READ for "members:read".
  */
 #define NGX_LOYALTY_SCOPES(X)                                                 \
-    X(KEYS_READ,          "keys:read")                                        \
-    X(KEYS_WRITE,         "keys:write")                                       \
-    X(USERS_READ,         "users:read")                                       \
-    X(USERS_WRITE,        "users:write")                                      \
-    X(ROLES_READ,         "roles:read")                                       \
-    X(ROLES_WRITE,        "roles:write")                                      \
-    X(PROGRAMS_READ,      "programs:read")                                    \
-    X(PROGRAMS_WRITE,     "programs:write")                                   \
-    X(MEMBERS_READ,       "members:read")                                     \
-    X(MEMBERS_WRITE,      "members:write")                                    \
-    X(MEMBERS_MERGE,      "members:merge")                                    \
-    X(MEMBERS_ERASE,      "members:erase")                                    \
-    X(LEDGER_READ,        "ledger:read")                                      \
-    X(LEDGER_ADJUST,      "ledger:adjust")                                    \
-    X(LEDGER_TRANSFER,    "ledger:transfer")                                  \
-    X(EVENTS_READ,        "events:read")                                      \
-    X(EVENTS_WRITE,       "events:write")                                     \
-    X(EVENTS_SIMULATE,    "events:simulate")                                  \
-    X(REDEMPTIONS_READ,   "redemptions:read")                                 \
-    X(REDEMPTIONS_WRITE,  "redemptions:write")                                \
-    X(REWARDS_READ,       "rewards:read")                                     \
-    X(REWARDS_WRITE,      "rewards:write")                                    \
-    X(RULES_READ,         "rules:read")                                       \
-    X(RULES_WRITE,        "rules:write")                                      \
-    X(RULES_PUBLISH,      "rules:publish")                                    \
-    X(RULES_SIMULATE,     "rules:simulate")                                   \
-    X(TIERS_READ,         "tiers:read")                                       \
-    X(TIERS_WRITE,        "tiers:write")                                      \
-    X(CAMPAIGNS_READ,     "campaigns:read")                                   \
-    X(CAMPAIGNS_WRITE,    "campaigns:write")                                  \
-    X(SEGMENTS_READ,      "segments:read")                                    \
-    X(SEGMENTS_WRITE,     "segments:write")                                   \
-    X(REFERRALS_READ,     "referrals:read")                                   \
-    X(REFERRALS_WRITE,    "referrals:write")                                  \
-    X(WEBHOOKS_READ,      "webhooks:read")                                    \
-    X(WEBHOOKS_WRITE,     "webhooks:write")                                   \
-    X(IMPORTS_READ,       "imports:read")                                     \
-    X(IMPORTS_WRITE,      "imports:write")                                    \
-    X(EXPORTS_READ,       "exports:read")                                     \
-    X(EXPORTS_WRITE,      "exports:write")                                    \
-    X(REPORTS_READ,       "reports:read")                                     \
-    X(AUDIT_READ,         "audit:read")                                       \
-    X(INTEGRATIONS_READ,  "integrations:read")                                \
+    X(KEYS_READ, "keys:read")                                        \
+    X(KEYS_WRITE, "keys:write")                                       \
+    X(USERS_READ, "users:read")                                       \
+    X(USERS_WRITE, "users:write")                                      \
+    X(ROLES_READ, "roles:read")                                       \
+    X(ROLES_WRITE, "roles:write")                                      \
+    X(PROGRAMS_READ, "programs:read")                                    \
+    X(PROGRAMS_WRITE, "programs:write")                                   \
+    X(MEMBERS_READ, "members:read")                                     \
+    X(MEMBERS_WRITE, "members:write")                                    \
+    X(MEMBERS_MERGE, "members:merge")                                    \
+    X(MEMBERS_ERASE, "members:erase")                                    \
+    X(LEDGER_READ, "ledger:read")                                      \
+    X(LEDGER_ADJUST, "ledger:adjust")                                    \
+    X(LEDGER_TRANSFER, "ledger:transfer")                                  \
+    X(EVENTS_READ, "events:read")                                      \
+    X(EVENTS_WRITE, "events:write")                                     \
+    X(EVENTS_SIMULATE, "events:simulate")                                  \
+    X(REDEMPTIONS_READ, "redemptions:read")                                 \
+    X(REDEMPTIONS_WRITE, "redemptions:write")                                \
+    X(REWARDS_READ, "rewards:read")                                     \
+    X(REWARDS_WRITE, "rewards:write")                                    \
+    X(RULES_READ, "rules:read")                                       \
+    X(RULES_WRITE, "rules:write")                                      \
+    X(RULES_PUBLISH, "rules:publish")                                    \
+    X(RULES_SIMULATE, "rules:simulate")                                   \
+    X(TIERS_READ, "tiers:read")                                       \
+    X(TIERS_WRITE, "tiers:write")                                      \
+    X(CAMPAIGNS_READ, "campaigns:read")                                   \
+    X(CAMPAIGNS_WRITE, "campaigns:write")                                  \
+    X(SEGMENTS_READ, "segments:read")                                    \
+    X(SEGMENTS_WRITE, "segments:write")                                   \
+    X(REFERRALS_READ, "referrals:read")                                   \
+    X(REFERRALS_WRITE, "referrals:write")                                  \
+    X(WEBHOOKS_READ, "webhooks:read")                                    \
+    X(WEBHOOKS_WRITE, "webhooks:write")                                   \
+    X(IMPORTS_READ, "imports:read")                                     \
+    X(IMPORTS_WRITE, "imports:write")                                    \
+    X(EXPORTS_READ, "exports:read")                                     \
+    X(EXPORTS_WRITE, "exports:write")                                    \
+    X(REPORTS_READ, "reports:read")                                     \
+    X(AUDIT_READ, "audit:read")                                       \
+    X(INTEGRATIONS_READ, "integrations:read")                                \
     X(INTEGRATIONS_WRITE, "integrations:write")                               \
-    X(SESSIONS_WRITE,     "sessions:write")                                   \
-    X(OPS_READ,           "ops:read")                                         \
-    X(OPS_WRITE,          "ops:write")
+    X(SESSIONS_WRITE, "sessions:write")                                   \
+    X(OPS_READ, "ops:read")                                         \
+    X(OPS_WRITE, "ops:write")
 
-#define NGX_LOYALTY_SCOPE_N(id, name)  NGX_LOYALTY_SCOPE_N_##id,
+#define NGX_LOYALTY_SCOPE_N(id, name)  NGX_LOYALTY_SCOPE_N_ ## id,
 enum {
     NGX_LOYALTY_SCOPES(NGX_LOYALTY_SCOPE_N)
     NGX_LOYALTY_SCOPE_COUNT             /* at most 64 */
@@ -82,8 +82,8 @@ enum {
 #undef NGX_LOYALTY_SCOPE_N
 
 #define NGX_LOYALTY_SCOPE_B(id, name)                                         \
-    static const uint64_t  NGX_LOYALTY_SCOPE_##id __attribute__((unused)) =   \
-        1ULL << NGX_LOYALTY_SCOPE_N_##id;
+    static const uint64_t  NGX_LOYALTY_SCOPE_ ## id __attribute__((unused)) =   \
+        1ULL << NGX_LOYALTY_SCOPE_N_ ## id;
 NGX_LOYALTY_SCOPES(NGX_LOYALTY_SCOPE_B)
 #undef NGX_LOYALTY_SCOPE_B
 
@@ -146,14 +146,14 @@ typedef struct {
     int64_t                       generation;
     uint32_t                      epoch;        /* unique per tenant and state
                                                    of it; leads cache keys */
-    unsigned                      live:1;       /* mode live, else test */
+    unsigned                      live : 1;       /* mode live, else test */
 
     /*
      * Of the api half: what it made of the wrapped key (key_state 0 not tried,
      * 1 there, 2 failed).  It adds a cleanup to the pool that wipes it.
      */
     void                         *sealing;
-    unsigned                      key_state:2;
+    unsigned                      key_state : 2;
 
     /* counted per process over all copies of the tenant */
     struct ngx_loyalty_load_s    *load;
@@ -188,8 +188,8 @@ typedef struct {
     uint64_t                 scopes;
     int64_t                  expires_at;    /* us since the epoch, 0 never */
     u_char                   api_version[10];   /* YYYY-MM-DD, or zeros */
-    unsigned                 publishable:1;
-    unsigned                 live:1;
+    unsigned                 publishable : 1;
+    unsigned                 live : 1;
 } ngx_loyalty_principal_t;
 
 /* "key", "user", "member" or "none" */
@@ -210,8 +210,8 @@ typedef struct {
     ngx_uint_t            index;        /* 0 .. NGX_LOYALTY_ROUTES_MAX - 1 */
     uint64_t              scope;
     ngx_loyalty_access_e  access;
-    unsigned              write:1;      /* x-loyalty pool: write */
-    unsigned              batch:1;      /* a batch of events */
+    unsigned              write : 1;      /* x-loyalty pool: write */
+    unsigned              batch : 1;      /* a batch of events */
 } ngx_loyalty_route_t;
 
 #define NGX_LOYALTY_ROUTES_MAX  128
@@ -256,18 +256,18 @@ typedef struct {
     ngx_str_t                   code;           /* problem code */
     ngx_str_t                   cache;          /* HIT, MISS, BYPASS */
     ngx_msec_t                  db_ms;          /* waited for the database */
-    unsigned                    db:1;           /* db_ms is meant */
+    unsigned                    db : 1;           /* db_ms is meant */
 
     /* charge marks: an internal redirect charges nothing twice */
-    unsigned                    routed:1;
-    unsigned                    address_charged:1;
-    unsigned                    principal_charged:1;
-    unsigned                    authenticated:1;
-    unsigned                    checked:1;      /* by the database, just now */
-    unsigned                    inflight_write:1;
-    unsigned                    inflight_batch:1;
-    unsigned                    counted:1;      /* in the metrics */
-    unsigned                    limited:1;      /* limit headers are set */
+    unsigned                    routed : 1;
+    unsigned                    address_charged : 1;
+    unsigned                    principal_charged : 1;
+    unsigned                    authenticated : 1;
+    unsigned                    checked : 1;      /* by the database, just now */
+    unsigned                    inflight_write : 1;
+    unsigned                    inflight_batch : 1;
+    unsigned                    counted : 1;      /* in the metrics */
+    unsigned                    limited : 1;      /* limit headers are set */
 
     void                       *wait;           /* of the auth module */
     void                       *api;            /* the api half's own state */
@@ -304,7 +304,7 @@ typedef struct {
     size_t                    body_budget;      /* bytes, per process */
     ngx_uint_t                write_queue;      /* calls, per process */
     ngx_uint_t                wait_max;         /* waiters, per process */
-    unsigned                  used:1;   /* a location needs the zone */
+    unsigned                  used : 1;   /* a location needs the zone */
 
     struct ngx_loyalty_local_s  *local; /* of this process, since its start */
 } ngx_loyalty_main_conf_t;
@@ -472,7 +472,7 @@ ngx_str_t *ngx_loyalty_route_name(ngx_uint_t n);
     X(G_BODY_BYTES, "body_bytes", "gauge",                                    \
       "Bytes of request bodies in memory.")
 
-#define NGX_LOYALTY_METRIC_ID(id, name, kind, help)  NGX_LOYALTY_M_##id,
+#define NGX_LOYALTY_METRIC_ID(id, name, kind, help)  NGX_LOYALTY_M_ ## id,
 typedef enum {
     NGX_LOYALTY_METRICS(NGX_LOYALTY_METRIC_ID)
     NGX_LOYALTY_METRIC_COUNT
@@ -484,7 +484,7 @@ typedef enum {
  * when a process that died is replaced) and shown as the sum: add +n, -n.
  */
 void ngx_loyalty_metric_add(ngx_loyalty_metric_e metric, ngx_atomic_int_t n);
-#define ngx_loyalty_metric(id)  ngx_loyalty_metric_add(NGX_LOYALTY_M_##id, 1)
+#define ngx_loyalty_metric(id)  ngx_loyalty_metric_add(NGX_LOYALTY_M_ ## id, 1)
 
 
 #endif /* NGX_LOYALTY_H_INCLUDED_ */

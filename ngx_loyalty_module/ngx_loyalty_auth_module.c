@@ -242,7 +242,7 @@ ngx_loyalty_auth_bearer(ngx_http_request_t *r, ngx_str_t *token)
     if (value->len <= sizeof("Bearer ") - 1
         || ngx_strncasecmp(value->data, (u_char *) "Bearer ",
                            sizeof("Bearer ") - 1)
-           != 0)
+        != 0)
     {
         return NGX_DECLINED;
     }

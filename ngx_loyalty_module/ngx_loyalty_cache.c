@@ -381,7 +381,7 @@ ngx_loyalty_cache_void_locked(ngx_loyalty_zone_t *zone, uint32_t epoch,
     zone->change_stamps[n] = ++zone->change;
 
     if (identity) {
-        zone->identity_stamps[n] = (uint32_t) ++zone->identity;
+        zone->identity_stamps[n] = (uint32_t)++ zone->identity;
     }
 
     if (epoch) {

@@ -68,7 +68,7 @@ typedef struct {
     ngx_http_request_t      *request;
     ngx_int_t                rc;            /* NGX_AGAIN: no answer yet */
     ngx_str_t                json;
-    unsigned                 queued:1;
+    unsigned                 queued : 1;
 } ngx_loyalty_wait_t;
 
 
@@ -378,7 +378,7 @@ ngx_loyalty_check_revoked(ngx_loyalty_check_t *check,
         if (json.data == NULL
             || ly_json_parse(local->scratch, ly_str_of(json.data, json.len),
                              &ngx_loyalty_directory_limits, &root, NULL)
-               != LY_OK)
+            != LY_OK)
         {
             return NGX_BUSY;
         }

@@ -240,7 +240,7 @@ ngx_loyalty_header_in(ngx_http_request_t *r, const char *name, size_t len)
     part = &r->headers_in.headers.part;
     h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+    for (i = 0; /* void */; i++) {
 
         if (i >= part->nelts) {
             if (part->next == NULL) {

@@ -15,7 +15,7 @@ typedef struct {
 typedef struct {
     ngx_str_t              name;
     ngx_int_t            (*apply)(ngx_loyalty_change_t *ch);
-    unsigned               directory:1; /* a change of it */
+    unsigned               directory : 1; /* a change of it */
 } ngx_loyalty_kind_t;
 
 
@@ -57,16 +57,16 @@ const ly_json_limits_t  ngx_loyalty_directory_limits = {
 
 
 static ngx_loyalty_kind_t  ngx_loyalty_kinds[] = {
-    { ngx_string("balance"),     ngx_loyalty_apply_balance,    0 },
-    { ngx_string("member"),      ngx_loyalty_apply_member,     0 },
-    { ngx_string("host"),        ngx_loyalty_apply_host,       1 },
-    { ngx_string("tenant"),      ngx_loyalty_apply_tenant,     1 },
-    { ngx_string("wallet"),      ngx_loyalty_apply_wallet,     1 },
-    { ngx_string("plan"),        ngx_loyalty_apply_plan,       1 },
-    { ngx_string("api_key"),     ngx_loyalty_apply_key,        1 },
-    { ngx_string("signing_key"), ngx_loyalty_apply_signing,    1 },
-    { ngx_string("revocation"),  ngx_loyalty_apply_revocation, 1 },
-    { ngx_string("program"),     ngx_loyalty_apply_nothing,    0 },
+    { ngx_string("balance"), ngx_loyalty_apply_balance, 0 },
+    { ngx_string("member"), ngx_loyalty_apply_member, 0 },
+    { ngx_string("host"), ngx_loyalty_apply_host, 1 },
+    { ngx_string("tenant"), ngx_loyalty_apply_tenant, 1 },
+    { ngx_string("wallet"), ngx_loyalty_apply_wallet, 1 },
+    { ngx_string("plan"), ngx_loyalty_apply_plan, 1 },
+    { ngx_string("api_key"), ngx_loyalty_apply_key, 1 },
+    { ngx_string("signing_key"), ngx_loyalty_apply_signing, 1 },
+    { ngx_string("revocation"), ngx_loyalty_apply_revocation, 1 },
+    { ngx_string("program"), ngx_loyalty_apply_nothing, 0 },
     { ngx_null_string, NULL, 0 }
 };
 
@@ -100,7 +100,7 @@ void
 ngx_loyalty_directory_void(ngx_loyalty_zone_t *zone)
 {
     uint64_t                    b;
-    ngx_loyalty_node_t         *node;
+    ngx_loyalty_record_t         *node;
     ngx_loyalty_table_t        *t;
     ngx_loyalty_tenant_head_t  *head;
 
@@ -113,7 +113,7 @@ ngx_loyalty_directory_void(ngx_loyalty_zone_t *zone)
 
     for (b = 0; b <= t->mask; b++) {
         for (node = t->buckets[b]; node; node = node->next) {
-            head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_node_data(node);
+            head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_record_data(node);
             head->epoch = ++zone->epochs;
             head->version = zone->version + 1;
         }
@@ -218,12 +218,12 @@ ngx_loyalty_apply_void(ngx_loyalty_change_t *ch, ngx_uint_t identity)
     uint32_t                    epoch;
     ly_uuid_t                   id, member;
     ngx_uint_t                  n;
-    ngx_loyalty_node_t         *node;
+    ngx_loyalty_record_t         *node;
     ngx_loyalty_tenant_head_t  *head;
 
     if (ly_uuid_parse(ly_str_of(ch->ref->data, ch->ref->len), &member) != LY_OK
         || ly_uuid_parse(ly_str_of(ch->tenant->data, ch->tenant->len), &id)
-           != LY_OK)
+        != LY_OK)
     {
         return NGX_ERROR;
     }
@@ -234,7 +234,7 @@ ngx_loyalty_apply_void(ngx_loyalty_change_t *ch, ngx_uint_t identity)
     n = 0;
 
     if (node) {
-        head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_node_data(node);
+        head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_record_data(node);
         epoch = head->epoch;
         n = head->nwallets;
     }
@@ -342,7 +342,7 @@ static ngx_int_t
 ngx_loyalty_apply_tenant_gone(ngx_loyalty_change_t *ch, u_char id[16])
 {
     u_char                      key[1 + NGX_LOYALTY_SLUG_MAX];
-    ngx_loyalty_node_t         *node;
+    ngx_loyalty_record_t         *node;
     ngx_loyalty_tenant_head_t  *head;
 
     node = ngx_loyalty_table_find(ch->zone, NGX_LOYALTY_T_TENANT, id, 16);
@@ -351,7 +351,7 @@ ngx_loyalty_apply_tenant_gone(ngx_loyalty_change_t *ch, u_char id[16])
         return NGX_OK;
     }
 
-    head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_node_data(node);
+    head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_record_data(node);
 
     key[0] = 's';
     ngx_memcpy(key + 1, head->slug, head->slug_len);
@@ -416,7 +416,7 @@ ngx_loyalty_apply_wallet(ngx_loyalty_change_t *ch)
     u_char                      id[16];
     int64_t                     ordinal;
     ngx_str_t                   code;
-    ngx_loyalty_node_t         *node;
+    ngx_loyalty_record_t         *node;
     ngx_loyalty_tenant_head_t  *head;
 
     if (ch->json == NULL) {
@@ -438,7 +438,7 @@ ngx_loyalty_apply_wallet(ngx_loyalty_change_t *ch)
     node = ngx_loyalty_table_find(ch->zone, NGX_LOYALTY_T_TENANT, id, 16);
 
     if (node) {
-        head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_node_data(node);
+        head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_record_data(node);
         head->nwallets = ngx_max(head->nwallets, (uint16_t) (ordinal + 1));
         head->epoch = ++ch->zone->epochs;
         head->version = ch->zone->version + 1;
@@ -588,7 +588,7 @@ ngx_loyalty_key_parse(const ly_json_node_t *json, ngx_loyalty_key_rec_t *rec,
 
         if (rec->addresses < NGX_LOYALTY_ADDRESSES_MAX
             && ngx_loyalty_cidr(node->text, &addresses[rec->addresses])
-               == NGX_OK)
+            == NGX_OK)
         {
             rec->addresses++;
         }
@@ -727,11 +727,11 @@ ngx_loyalty_revoked_kind(ngx_str_t *kind)
         ngx_loyalty_revoked_e  kind;
     } kinds[] = {
         { ngx_string("session"), NGX_LOYALTY_REVOKED_SESSION },
-        { ngx_string("user"),    NGX_LOYALTY_REVOKED_USER },
-        { ngx_string("member"),  NGX_LOYALTY_REVOKED_MEMBER },
-        { ngx_string("tenant"),  NGX_LOYALTY_REVOKED_TENANT },
+        { ngx_string("user"), NGX_LOYALTY_REVOKED_USER },
+        { ngx_string("member"), NGX_LOYALTY_REVOKED_MEMBER },
+        { ngx_string("tenant"), NGX_LOYALTY_REVOKED_TENANT },
         { ngx_string("api_key"), NGX_LOYALTY_REVOKED_KEY },
-        { ngx_string("kid"),     NGX_LOYALTY_REVOKED_KID }
+        { ngx_string("kid"), NGX_LOYALTY_REVOKED_KID }
     };
 
     for (i = 0; i < ly_countof(kinds); i++) {
@@ -838,7 +838,7 @@ ngx_loyalty_directory_revoked(ngx_loyalty_zone_t *zone,
 {
     int64_t                    now;
     ngx_uint_t                 i, revoked;
-    ngx_loyalty_node_t        *node;
+    ngx_loyalty_record_t        *node;
     ngx_loyalty_revocation_t   rec;
 
     if (zone->tables[NGX_LOYALTY_T_REVOCATION].count == 0) {
@@ -857,7 +857,7 @@ ngx_loyalty_directory_revoked(ngx_loyalty_zone_t *zone,
             continue;
         }
 
-        ngx_memcpy(&rec, ngx_loyalty_node_data(node), sizeof(rec));
+        ngx_memcpy(&rec, ngx_loyalty_record_data(node), sizeof(rec));
 
         revoked = (rec.expires_at == 0 || rec.expires_at > now)
                   && (rec.not_before == 0 || iat == 0
@@ -874,7 +874,7 @@ void
 ngx_loyalty_directory_expire(ngx_loyalty_zone_t *zone, int64_t now)
 {
     uint64_t                   b, hash;
-    ngx_loyalty_node_t        *node, *next;
+    ngx_loyalty_record_t        *node, *next;
     ngx_loyalty_table_t       *t;
     ngx_loyalty_revocation_t   rec;
 
@@ -890,10 +890,10 @@ ngx_loyalty_directory_expire(ngx_loyalty_zone_t *zone, int64_t now)
         for (node = t->buckets[b]; node; node = next) {
             next = node->next;
 
-            ngx_memcpy(&rec, ngx_loyalty_node_data(node), sizeof(rec));
+            ngx_memcpy(&rec, ngx_loyalty_record_data(node), sizeof(rec));
 
             if (rec.expires_at && rec.expires_at < now) {
-                ngx_memcpy(&hash, ngx_loyalty_node_key(node), sizeof(hash));
+                ngx_memcpy(&hash, ngx_loyalty_record_key(node), sizeof(hash));
                 ngx_loyalty_table_delete(zone, NGX_LOYALTY_T_REVOCATION,
                                          &hash, sizeof(hash));
             }
@@ -930,16 +930,16 @@ ngx_int_t
 ngx_loyalty_directory_key(ngx_loyalty_zone_t *zone, const u_char digest[32],
     struct sockaddr *sa, ngx_loyalty_key_rec_t *rec, ngx_uint_t *addressed)
 {
-    ngx_loyalty_node_t  *node;
+    ngx_loyalty_record_t  *node;
 
     ngx_loyalty_zone_lock(zone);
 
     node = ngx_loyalty_table_find(zone, NGX_LOYALTY_T_KEY, digest, 32);
 
     if (node) {
-        ngx_memcpy(rec, ngx_loyalty_node_data(node), sizeof(*rec));
+        ngx_memcpy(rec, ngx_loyalty_record_data(node), sizeof(*rec));
         *addressed = ngx_loyalty_key_addressed(rec,
-                         ngx_loyalty_node_data(node) + sizeof(*rec), sa);
+                                               ngx_loyalty_record_data(node) + sizeof(*rec), sa);
     }
 
     ngx_loyalty_zone_unlock(zone);

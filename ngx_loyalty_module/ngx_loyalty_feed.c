@@ -51,9 +51,9 @@ typedef struct ngx_loyalty_feed_s {
     ngx_connection_t         *hint;         /* loyalty_hint_socket: owner's */
     ngx_connection_t         *own;          /* "….pid": every process's */
 
-    unsigned                  owner:1;
-    unsigned                  in_flight:1;
-    unsigned                  full:1;       /* the next read is a full one */
+    unsigned                  owner : 1;
+    unsigned                  in_flight : 1;
+    unsigned                  full : 1;       /* the next read is a full one */
 } ngx_loyalty_feed_t;
 
 
@@ -263,7 +263,7 @@ ngx_loyalty_feed_elect(ngx_loyalty_feed_t *feed)
 
         if (owner != 0
             && ngx_loyalty_now_ms() - feed->zone->owner_beat
-               < NGX_LOYALTY_FEED_LEASE
+            < NGX_LOYALTY_FEED_LEASE
             && (kill(pid, 0) == 0 || ngx_errno != ESRCH))
         {
             return;

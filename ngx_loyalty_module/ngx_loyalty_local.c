@@ -9,10 +9,10 @@
 static void ngx_loyalty_names_flush(ngx_loyalty_local_t *local);
 static ngx_int_t ngx_loyalty_tenant_find(ngx_loyalty_main_conf_t *lmcf,
     ngx_str_t *host, ngx_loyalty_tenant_t *old, ngx_loyalty_tenant_t **tenant);
-static ngx_loyalty_node_t *ngx_loyalty_tenant_node(
+static ngx_loyalty_record_t *ngx_loyalty_tenant_record(
     ngx_loyalty_main_conf_t *lmcf, ngx_loyalty_zone_t *zone, ngx_str_t *host);
 static ngx_loyalty_tenant_t *ngx_loyalty_tenant_make(ngx_loyalty_zone_t *zone,
-    ngx_loyalty_node_t *node);
+    ngx_loyalty_record_t *node);
 static ngx_int_t ngx_loyalty_tenant_wallets(ngx_loyalty_zone_t *zone,
     ngx_loyalty_tenant_t *tenant);
 static ngx_int_t ngx_loyalty_tenant_parse(ngx_loyalty_local_t *local,
@@ -213,13 +213,13 @@ ngx_loyalty_names_flush(ngx_loyalty_local_t *local)
  * zone's lock.
  */
 
-static ngx_loyalty_node_t *
-ngx_loyalty_tenant_node(ngx_loyalty_main_conf_t *lmcf,
+static ngx_loyalty_record_t *
+ngx_loyalty_tenant_record(ngx_loyalty_main_conf_t *lmcf,
     ngx_loyalty_zone_t *zone, ngx_str_t *host)
 {
     size_t               len;
     u_char               key[256];
-    ngx_loyalty_node_t  *node;
+    ngx_loyalty_record_t  *node;
 
     if (host->len == 0 || host->len >= sizeof(key)) {
         return NULL;
@@ -239,7 +239,7 @@ ngx_loyalty_tenant_node(ngx_loyalty_main_conf_t *lmcf,
             || host->data[len] != '.'
             || ngx_memcmp(host->data + len + 1, lmcf->domain.data,
                           lmcf->domain.len)
-               != 0
+            != 0
             || ngx_strlchr(host->data, host->data + len, '.') != NULL)
         {
             return NULL;
@@ -254,7 +254,7 @@ ngx_loyalty_tenant_node(ngx_loyalty_main_conf_t *lmcf,
     }
 
     return ngx_loyalty_table_find(zone, NGX_LOYALTY_T_TENANT,
-                                  ngx_loyalty_node_data(node), 16);
+                                  ngx_loyalty_record_data(node), 16);
 }
 
 
@@ -264,7 +264,7 @@ ngx_loyalty_tenant_find(ngx_loyalty_main_conf_t *lmcf, ngx_str_t *host,
 {
     ngx_str_t                   json;
     ngx_int_t                   rc;
-    ngx_loyalty_node_t         *node;
+    ngx_loyalty_record_t         *node;
     ngx_loyalty_zone_t         *zone;
     ngx_loyalty_plan_t          plan;
     ngx_loyalty_tenant_t       *t;
@@ -274,17 +274,17 @@ ngx_loyalty_tenant_find(ngx_loyalty_main_conf_t *lmcf, ngx_str_t *host,
 
     ngx_loyalty_zone_lock(zone);
 
-    node = ngx_loyalty_tenant_node(lmcf, zone, host);
+    node = ngx_loyalty_tenant_record(lmcf, zone, host);
 
     if (node == NULL) {
         ngx_loyalty_zone_unlock(zone);
         return NGX_DECLINED;
     }
 
-    head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_node_data(node);
+    head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_record_data(node);
 
     if (old && old->version == head->version
-        && ngx_memcmp(old->id.b, ngx_loyalty_node_key(node), 16) == 0
+        && ngx_memcmp(old->id.b, ngx_loyalty_record_key(node), 16) == 0
         && ngx_loyalty_plan_read(zone, &old->plan_code, &plan) == NGX_OK
         && ngx_memcmp(&plan, &old->plan, sizeof(plan)) == 0)
     {
@@ -340,7 +340,7 @@ ngx_loyalty_tenant_find(ngx_loyalty_main_conf_t *lmcf, ngx_str_t *host,
 /* what is in the zone beside the JSON; under its lock */
 
 static ngx_loyalty_tenant_t *
-ngx_loyalty_tenant_make(ngx_loyalty_zone_t *zone, ngx_loyalty_node_t *node)
+ngx_loyalty_tenant_make(ngx_loyalty_zone_t *zone, ngx_loyalty_record_t *node)
 {
     ngx_pool_t                 *pool;
     ngx_loyalty_tenant_t       *t;
@@ -357,14 +357,14 @@ ngx_loyalty_tenant_make(ngx_loyalty_zone_t *zone, ngx_loyalty_node_t *node)
         return NULL;
     }
 
-    head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_node_data(node);
+    head = (ngx_loyalty_tenant_head_t *) ngx_loyalty_record_data(node);
 
     t->pool = pool;
     t->refs = 1;
     t->version = head->version;
     t->epoch = head->epoch;
     t->nwallets = head->nwallets;
-    ngx_memcpy(t->id.b, ngx_loyalty_node_key(node), 16);
+    ngx_memcpy(t->id.b, ngx_loyalty_record_key(node), 16);
 
     if (ngx_loyalty_tenant_wallets(zone, t) != NGX_OK) {
         ngx_destroy_pool(pool);
@@ -381,7 +381,7 @@ ngx_loyalty_tenant_wallets(ngx_loyalty_zone_t *zone,
 {
     u_char               key[18];
     ngx_uint_t           i;
-    ngx_loyalty_node_t  *node;
+    ngx_loyalty_record_t  *node;
 
     tenant->wallets = ngx_pcalloc(tenant->pool,
                                   (tenant->nwallets + 1)
@@ -400,7 +400,7 @@ ngx_loyalty_tenant_wallets(ngx_loyalty_zone_t *zone,
 
         if (node && node->size <= sizeof(tenant->wallets[i].code)) {
             tenant->wallets[i].code_len = (uint16_t) node->size;
-            ngx_memcpy(tenant->wallets[i].code, ngx_loyalty_node_data(node),
+            ngx_memcpy(tenant->wallets[i].code, ngx_loyalty_record_data(node),
                        node->size);
         }
     }
@@ -413,7 +413,7 @@ static ngx_int_t
 ngx_loyalty_plan_read(ngx_loyalty_zone_t *zone, ngx_str_t *code,
     ngx_loyalty_plan_t *plan)
 {
-    ngx_loyalty_node_t  *node;
+    ngx_loyalty_record_t  *node;
 
     node = ngx_loyalty_table_find(zone, NGX_LOYALTY_T_PLAN, code->data,
                                   code->len);
@@ -423,7 +423,7 @@ ngx_loyalty_plan_read(ngx_loyalty_zone_t *zone, ngx_str_t *code,
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(plan, ngx_loyalty_node_data(node), sizeof(ngx_loyalty_plan_t));
+    ngx_memcpy(plan, ngx_loyalty_record_data(node), sizeof(ngx_loyalty_plan_t));
 
     return NGX_OK;
 }
@@ -512,7 +512,7 @@ ngx_loyalty_tenant_fields(ngx_loyalty_tenant_t *t, const ly_json_node_t *root)
         != NGX_OK
         || ngx_loyalty_pool_copy(t->pool, &t->timezone,
                                  ngx_loyalty_json_str(root, "timezone"))
-           != NGX_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }
@@ -638,7 +638,7 @@ ngx_loyalty_signing_key(ngx_loyalty_zone_t *zone, ly_str_t kid)
     u_char                 *p;
     uint64_t                version;
     ngx_str_t               json;
-    ngx_loyalty_node_t     *node;
+    ngx_loyalty_record_t     *node;
     ngx_loyalty_local_t    *local;
     ngx_loyalty_signing_t  *sk;
 
@@ -665,7 +665,7 @@ ngx_loyalty_signing_key(ngx_loyalty_zone_t *zone, ly_str_t kid)
         return NULL;
     }
 
-    p = ngx_loyalty_node_data(node);
+    p = ngx_loyalty_record_data(node);
     ngx_memcpy(&version, p, sizeof(version));
 
     if (sk && sk->version == version) {

@@ -76,7 +76,7 @@ static ngx_command_t  ngx_loyalty_metrics_commands[] = {
       0,
       NULL },
 
-      ngx_null_command
+    ngx_null_command
 };
 
 
@@ -123,8 +123,8 @@ ngx_loyalty_metric_add(ngx_loyalty_metric_e metric, ngx_atomic_int_t n)
 
         if (local && local->process) {
             (void) ngx_atomic_fetch_add(
-                       &local->process->gauges[metric - NGX_LOYALTY_G_FIRST],
-                       n);
+                &local->process->gauges[metric - NGX_LOYALTY_G_FIRST],
+                n);
         }
 
         return;
@@ -231,12 +231,12 @@ ngx_loyalty_metrics_handler(ngx_http_request_t *r)
     b->last = ngx_loyalty_metrics_counters(b->last, last, zone);
     b->last = ngx_loyalty_metrics_requests(b->last, last, zone);
     b->last = ngx_loyalty_metrics_histogram(b->last, last,
-                  "request_duration_seconds", "Time of requests.",
-                  zone->latency, zone->latency_sum);
+                                            "request_duration_seconds", "Time of requests.",
+                                            zone->latency, zone->latency_sum);
     b->last = ngx_loyalty_metrics_histogram(b->last, last,
-                  "database_duration_seconds",
-                  "Time that requests waited for the database.",
-                  zone->latency_db, zone->latency_db_sum);
+                                            "database_duration_seconds",
+                                            "Time that requests waited for the database.",
+                                            zone->latency_db, zone->latency_db_sum);
     b->last = ngx_loyalty_metrics_state(b->last, last, zone);
 
     return ngx_loyalty_metrics_send(r, NGX_HTTP_OK, b,

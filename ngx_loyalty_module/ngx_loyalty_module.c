@@ -171,7 +171,7 @@ static ngx_command_t  ngx_loyalty_commands[] = {
       0,
       NULL },
 
-      ngx_null_command
+    ngx_null_command
 };
 
 
@@ -243,7 +243,7 @@ static ngx_http_variable_t  ngx_loyalty_variables[] = {
     { ngx_string("loyalty_db_ms"), NULL, ngx_loyalty_variable,
       NGX_LOYALTY_V_DB_MS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
-      ngx_http_null_variable
+    ngx_http_null_variable
 };
 
 
@@ -323,7 +323,7 @@ ngx_loyalty_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     static const struct {
         const char  *name;
         size_t       offset;
-        unsigned     auth:1;        /* needed by loyalty_auth too */
+        unsigned     auth : 1;        /* needed by loyalty_auth too */
     } needs[] = {
         { "loyalty_domain", offsetof(ngx_loyalty_main_conf_t, domain), 1 },
         { "loyalty_database_directory",
@@ -827,7 +827,7 @@ ngx_loyalty_auth(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         if (ngx_strlchr(value[2].data, value[2].data + value[2].len, '*')
             || ngx_loyalty_scope_parse(value[2].data + 6, value[2].len - 6,
                                        &llcf->scope)
-               != NGX_OK)
+            != NGX_OK)
         {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "unknown scope in \"%V\"", &value[2]);

@@ -24,8 +24,8 @@ typedef struct {
     ngx_connection_t     *c;
     ngx_msec_t            tried;
     ngx_uint_t            pending;      /* answers that are due */
-    unsigned              listens:1;
-    unsigned              up:1;
+    unsigned              listens : 1;
+    unsigned              up : 1;
 } ngx_loyalty_link_t;
 
 struct ngx_loyalty_redis_s {
@@ -36,7 +36,7 @@ struct ngx_loyalty_redis_s {
     ngx_loyalty_link_t        listen;
     ngx_msec_t                sent;
     ngx_msec_t                complained;
-    unsigned                  due:1;    /* a hint waits for the spacing */
+    unsigned                  due : 1;    /* a hint waits for the spacing */
 };
 
 
@@ -363,7 +363,7 @@ ngx_loyalty_redis_connected(const redisAsyncContext *ac, int status)
     if (link->listens
         && redisAsyncCommand(link->ac, ngx_loyalty_redis_message, link,
                              "SUBSCRIBE " NGX_LOYALTY_REDIS_CHANNEL)
-           == REDIS_OK)
+        == REDIS_OK)
     {
         /* what happened before is not told: look once */
         ngx_loyalty_feed_wake();

@@ -9,7 +9,7 @@ static void *ngx_loyalty_zone_slots(ngx_slab_pool_t *shpool, size_t bytes,
 static ngx_slab_pool_t *ngx_loyalty_zone_pool(ngx_loyalty_zone_t *zone);
 static void ngx_loyalty_sip(const u_char secret[16], const u_char *data,
     size_t len, ngx_uint_t wide, uint64_t out[2]);
-static ngx_loyalty_node_t **ngx_loyalty_table_link(ngx_loyalty_zone_t *zone,
+static ngx_loyalty_record_t **ngx_loyalty_table_link(ngx_loyalty_zone_t *zone,
     ngx_loyalty_table_t *table, const void *key, size_t klen, uint64_t hash);
 
 
@@ -123,7 +123,7 @@ ngx_loyalty_zone_layout(ngx_loyalty_zone_t *zone, ngx_slab_pool_t *shpool,
     for (i = 0; i < NGX_LOYALTY_TABLES; i++) {
         zone->tables[i].mask = mask;
         zone->tables[i].buckets = ngx_slab_calloc(shpool,
-                                  (mask + 1) * sizeof(ngx_loyalty_node_t *));
+                                                  (mask + 1) * sizeof(ngx_loyalty_record_t *));
         if (zone->tables[i].buckets == NULL) {
             return NGX_ERROR;
         }
@@ -274,11 +274,11 @@ ngx_loyalty_hash16(ngx_loyalty_zone_t *zone, const void *data, size_t len,
 
 /* the word that points to the record, or the one it would be put into */
 
-static ngx_loyalty_node_t **
+static ngx_loyalty_record_t **
 ngx_loyalty_table_link(ngx_loyalty_zone_t *zone, ngx_loyalty_table_t *table,
     const void *key, size_t klen, uint64_t hash)
 {
-    ngx_loyalty_node_t  *node, **link;
+    ngx_loyalty_record_t  *node, **link;
 
     link = &table->buckets[hash & table->mask];
 
@@ -287,7 +287,7 @@ ngx_loyalty_table_link(ngx_loyalty_zone_t *zone, ngx_loyalty_table_t *table,
 
         if (node == NULL
             || (node->hash == hash && node->klen == klen
-                && ngx_memcmp(ngx_loyalty_node_key(node), key, klen) == 0))
+                && ngx_memcmp(ngx_loyalty_record_key(node), key, klen) == 0))
         {
             return link;
         }
@@ -297,7 +297,7 @@ ngx_loyalty_table_link(ngx_loyalty_zone_t *zone, ngx_loyalty_table_t *table,
 }
 
 
-ngx_loyalty_node_t *
+ngx_loyalty_record_t *
 ngx_loyalty_table_find(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     const void *key, size_t klen)
 {
@@ -314,7 +314,7 @@ ngx_loyalty_table_put(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     u_char               *p;
     uint64_t              hash;
     ngx_uint_t            i;
-    ngx_loyalty_node_t   *node, *old, **link;
+    ngx_loyalty_record_t   *node, *old, **link;
     ngx_loyalty_table_t  *t;
 
     size = 0;
@@ -327,7 +327,7 @@ ngx_loyalty_table_put(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     hash = ngx_loyalty_hash(zone, key, klen);
 
     node = ngx_slab_alloc_locked(ngx_loyalty_zone_pool(zone),
-                                 sizeof(ngx_loyalty_node_t)
+                                 sizeof(ngx_loyalty_record_t)
                                  + ngx_align(klen, 8) + size);
     if (node == NULL) {
         ngx_loyalty_metric(ZONE_FULL);
@@ -341,9 +341,9 @@ ngx_loyalty_table_put(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     node->klen = (uint32_t) klen;
     node->spare = 0;
 
-    ngx_memcpy(ngx_loyalty_node_key(node), key, klen);
+    ngx_memcpy(ngx_loyalty_record_key(node), key, klen);
 
-    p = ngx_loyalty_node_data(node);
+    p = ngx_loyalty_record_data(node);
 
     for (i = 0; i < n; i++) {
         p = ngx_cpymem(p, parts[i].data, parts[i].len);
@@ -373,7 +373,7 @@ void
 ngx_loyalty_table_delete(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     const void *key, size_t klen)
 {
-    ngx_loyalty_node_t   *node, **link;
+    ngx_loyalty_record_t   *node, **link;
     ngx_loyalty_table_t  *t;
 
     t = &zone->tables[table];
@@ -394,7 +394,7 @@ ngx_loyalty_tables_sweep(ngx_loyalty_zone_t *zone)
 {
     uint64_t              b;
     ngx_uint_t            i, n;
-    ngx_loyalty_node_t   *node, **link;
+    ngx_loyalty_record_t   *node, **link;
     ngx_loyalty_table_t  *t;
 
     for (i = 0; i < NGX_LOYALTY_TABLES; i++) {

@@ -27,10 +27,10 @@
 
 
 /* a record of the directory: next, hash, then klen bytes of key, then data */
-typedef struct ngx_loyalty_node_s  ngx_loyalty_node_t;
+typedef struct ngx_loyalty_record_s  ngx_loyalty_record_t;
 
-struct ngx_loyalty_node_s {
-    ngx_loyalty_node_t  *next;
+struct ngx_loyalty_record_s {
+    ngx_loyalty_record_t  *next;
     uint64_t             hash;
     uint32_t             mark;          /* of the last full read */
     uint32_t             size;          /* of the data */
@@ -39,12 +39,12 @@ struct ngx_loyalty_node_s {
 };
 
 /* data follows the key, aligned */
-#define ngx_loyalty_node_key(n)   ((u_char *) (n) + sizeof(ngx_loyalty_node_t))
-#define ngx_loyalty_node_data(n)                                              \
-    (ngx_loyalty_node_key(n) + ngx_align((n)->klen, 8))
+#define ngx_loyalty_record_key(n)   ((u_char *) (n) + sizeof(ngx_loyalty_record_t))
+#define ngx_loyalty_record_data(n)                                              \
+    (ngx_loyalty_record_key(n) + ngx_align((n)->klen, 8))
 
 typedef struct {
-    ngx_loyalty_node_t **buckets;
+    ngx_loyalty_record_t **buckets;
     uint64_t             mask;
     ngx_atomic_t         count;
 } ngx_loyalty_table_t;
@@ -182,7 +182,7 @@ void ngx_loyalty_hash16(ngx_loyalty_zone_t *zone, const void *data, size_t len,
  * put copies key and data; NGX_ERROR: no room (counted), the old record if any
  * is gone then, because it is known to be outdated.
  */
-ngx_loyalty_node_t *ngx_loyalty_table_find(ngx_loyalty_zone_t *zone,
+ngx_loyalty_record_t *ngx_loyalty_table_find(ngx_loyalty_zone_t *zone,
     ngx_uint_t table, const void *key, size_t klen);
 ngx_int_t ngx_loyalty_table_put(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     const void *key, size_t klen, const ngx_str_t *parts, ngx_uint_t n);
