@@ -16,15 +16,17 @@ language sql immutable parallel safe
 return (hashtextextended(p_tenant::text, 7101) & ~127::bigint)
     | (hashtextextended(p_external_id, 7102) & 127);
 
--- Enrols each external id that still has no member under any source (p_sources says under which
--- to enrol it), and gives every one's member. Distinct external ids only.
+-- Finds or enrols a member for each reference (external id, source, exact); the arrays run in
+-- parallel and may repeat. One that is not exact is any source's, or is enrolled under its own.
+-- Gives the members by position.
 create or replace function loyalty.members_enrol(p_tenant uuid, p_external_ids text[],
-    p_sources text[])
-returns table (external_id text, member_id uuid, enrolled boolean)
+    p_sources text[], p_exact boolean[])
+returns table (n int, member_id uuid)
 language plpgsql volatile
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
 #variable_conflict use_column
 declare
+    v_exact boolean;
     v_ext text[];
     v_source text[];
     v_id uuid[];
@@ -34,40 +36,56 @@ begin
        from (select distinct loyalty.enrol_lock_key(p_tenant, e) as k
                from unnest(p_external_ids) e
               order by 1) l;
+    foreach v_exact in array array[true, false] loop
+        continue when not v_exact = any (p_exact);
+        select array_agg(w.ext), array_agg(w.source), array_agg(loyalty.uuid_v7())
+          into v_ext, v_source, v_id
+          from (select distinct on (i.ext, case when i.exact then i.source end) i.ext, i.source
+                  from unnest(p_external_ids, p_sources, p_exact)
+                       with ordinality as i (ext, source, exact, n)
+                 where i.exact = v_exact
+                   and not exists (select from loyalty.member_external x
+                                    where x.tenant_id = p_tenant and x.external_id = i.ext
+                                      and (not i.exact or x.source = i.source))
+                 order by i.ext, case when i.exact then i.source end, i.n) w;
+        continue when v_ext is null;
+        insert into loyalty.member (tenant_id, member_id, status, shard, enrolled_at)
+        select p_tenant, i.id, 'active', loyalty.shard_of(i.id), v_now
+          from unnest(v_id) as i (id);
+        insert into loyalty.member_external (tenant_id, external_id, source, member_id)
+        select p_tenant, i.ext, i.source, i.id
+          from unnest(v_ext, v_source, v_id) as i (ext, source, id);
+        -- with another source the reference without one changes its meaning for the others too
+        insert into loyalty.change (tenant_id, kind, ref)
+        select p_tenant, 'member', i.id::text
+          from unnest(v_id) as i (id)
+         union
+        select p_tenant, 'member', x.member_id::text
+          from unnest(v_ext) as i (ext)
+          join loyalty.member_external x
+            on x.tenant_id = p_tenant and x.external_id = i.ext
+         where v_exact;
+        if loyalty.has_endpoint(p_tenant) then
+            insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
+            select p_tenant, loyalty.uuid_v7(), 'member.enrolled', i.id, v_now,
+                   jsonb_build_object('member', loyalty.id_text('mem', i.id))
+              from unnest(v_id) as i (id);
+        end if;
+    end loop;
     return query
-    select i.ext, m.id, false
-      from unnest(p_external_ids, p_sources) as i (ext, source)
+    select i.n::int, m.id
+      from unnest(p_external_ids, p_sources, p_exact)
+           with ordinality as i (ext, source, exact, n)
       cross join lateral (
         select x.member_id as id
           from loyalty.member_external x
          where x.tenant_id = p_tenant and x.external_id = i.ext
+           and (not i.exact or x.source = i.source)
          order by (x.source = i.source) desc
          limit 1) m;
-    select array_agg(i.ext), array_agg(i.source), array_agg(loyalty.uuid_v7())
-      into v_ext, v_source, v_id
-      from unnest(p_external_ids, p_sources) as i (ext, source)
-     where not exists (select from loyalty.member_external x
-                        where x.tenant_id = p_tenant and x.external_id = i.ext);
-    if v_ext is null then
-        return;
-    end if;
-    insert into loyalty.member (tenant_id, member_id, status, shard, enrolled_at)
-    select p_tenant, i.id, 'active', loyalty.shard_of(i.id), v_now
-      from unnest(v_id) as i (id);
-    insert into loyalty.member_external (tenant_id, external_id, source, member_id)
-    select p_tenant, i.ext, i.source, i.id
-      from unnest(v_ext, v_source, v_id) as i (ext, source, id);
-    insert into loyalty.change (tenant_id, kind, ref)
-    select p_tenant, 'member', i.id::text
-      from unnest(v_id) as i (id);
-    if loyalty.has_endpoint(p_tenant) then
-        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
-        select p_tenant, loyalty.uuid_v7(), 'member.enrolled', i.id, v_now,
-               jsonb_build_object('member', loyalty.id_text('mem', i.id))
-          from unnest(v_id) as i (id);
-    end if;
-    return query select i.ext, i.id, true from unnest(v_ext, v_id) as i (ext, id);
 end $$;
+comment on function loyalty.members_enrol(uuid, text[], text[], boolean[]) is
+    'finds or enrols members by external ids';
 
 -- whether an unknown member of an event is enrolled: no program, or one that takes them
 create or replace function loyalty.joins_on_event(p_tenant uuid) returns boolean
@@ -101,9 +119,11 @@ declare
     v_member uuid[];
     v_want text[];
     v_want_source text[];
+    v_want_exact boolean[];
     v_new_ext text[];
     v_new_source text[];
-    v_enrolled jsonb;
+    v_new_exact boolean[];
+    v_new_n int[];
     v_any_new boolean := false;
     v_joins boolean;
     v_found uuid;
@@ -122,9 +142,10 @@ begin
            array_agg(x.ev - '{member,attributes}'::text[]),
            array_agg(x.e->>'sealed'), array_agg(decode(x.e->>'wrapped_key', 'base64')),
            array_agg(null::uuid), array_agg(null::text),
-           array_agg(null::text)
+           array_agg(null::text), array_agg(false)
       into v_status, v_problem, v_id, v_mac, v_type, v_source, v_ext, v_ref, v_at, v_facts,
-           v_sealed, v_wrapped, v_member, v_want, v_want_source
+           v_sealed, v_wrapped, v_member, v_want, v_want_source,
+           v_want_exact
       from (select i.e, case when i.e->'event' ? 'source' then i.e->'event'
                              else i.e->'event' || '{"source": "default"}' end as ev
               from jsonb_array_elements(p_items) with ordinality as i (e, n)
@@ -153,8 +174,9 @@ begin
     for r in
         -- the id is computed below an `offset 0`: under row security only a plain column may
         -- be looked up by index
-        select f.ns, f.ext, f.source, mb.member_id, mb.status, f.ambiguous
+        select f.ns, f.ext, f.source, f.exact, mb.member_id, mb.status, f.ambiguous
           from (select d.ns, d.ext, coalesce(d.ref_source, d.source) as source,
+                       d.ref_source is not null as exact,
                        case when d.ext is null then d.member_id
                             when cardinality(m.ids) = 1 then m.ids[1]
                             else m.own end as id,
@@ -216,6 +238,7 @@ begin
             else
                 v_want[v_n] := r.ext;
                 v_want_source[v_n] := r.source;
+                v_want_exact[v_n] := r.exact;
                 v_any_new := true;
             end if;
         end loop;
@@ -255,20 +278,18 @@ begin
 
     -- the unknown members of what is still to be written
     if v_any_new then
-        select array_agg(w.ext), array_agg(w.source)
-          into v_new_ext, v_new_source
-          from (select distinct on (i.ext) i.ext, i.source
-                  from unnest(v_want, v_want_source, v_status)
-                       with ordinality as i (ext, source, status, n)
+        select array_agg(w.ext), array_agg(w.source), array_agg(w.exact), array_agg(w.n)
+          into v_new_ext, v_new_source, v_new_exact, v_new_n
+          from (select i.*
+                  from unnest(v_want, v_want_source, v_want_exact, v_status)
+                       with ordinality as i (ext, source, exact, status, n)
                  where i.status is null and i.ext is not null
-                 order by i.ext, i.n) w;
-        select coalesce(jsonb_object_agg(m.external_id, m.member_id), '{}')
-          into v_enrolled
-          from loyalty.members_enrol(p_tenant, v_new_ext, v_new_source) m;
-        for v_n in 1 .. cardinality(v_want) loop
-            if v_want[v_n] is not null then
-                v_member[v_n] := (v_enrolled->>v_want[v_n])::uuid;
-            end if;
+                 order by i.n) w;
+        for r in
+            select m.n, m.member_id
+              from loyalty.members_enrol(p_tenant, v_new_ext, v_new_source, v_new_exact) m
+        loop
+            v_member[v_new_n[r.n]] := r.member_id;
         end loop;
     end if;
 
