@@ -23,14 +23,14 @@ ifeq ($(filter -O0,$(CFLAGS)),)
 HARDEN += -D_FORTIFY_SOURCE=2
 endif
 endif
-DEFS   := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64
+DEFS   := -std=c11 -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64
 INC    := -I. -Icommon -Iworker -Iworker/rule -isystem /usr/include/postgresql
 SAN    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
           -fno-sanitize-recover=undefined -Wno-maybe-uninitialized
 
 LIBS_COMMON := -lyajl -lcrypto
 LIBS_WORKER := -lpq -lcurl -lhiredis $(LIBS_COMMON)
-LIBS_CLI    := -lpq -lcurl -ljwt -largon2 $(LIBS_COMMON)
+LIBS_CLI    := -lpq -lcurl -largon2 $(LIBS_COMMON)
 
 COMMON_C := $(wildcard common/*.c)
 RULE_C   := $(wildcard worker/rule/*.c)

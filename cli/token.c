@@ -1,15 +1,16 @@
 /*
- * Access tokens for operators and tests, as the login will issue them: made by
- * libjwt with the platform's current signing key, whose private half is sealed
- * under the keyring and opened in this process only.
+ * Access tokens for operators and tests, as the login will issue them, made
+ * with the platform's current signing key, whose private half is sealed under
+ * the keyring and opened in this process only.  Signed over OpenSSL: libjwt
+ * 1.10.2 writes "typ":"JWT" over whatever was set, and RFC 9068 wants at+jwt.
  */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <jwt.h>
-#include <openssl/evp.h>
 #include <openssl/ec.h>
+#include <openssl/ecdsa.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
@@ -40,7 +41,9 @@ static int pems(cli_t *c, const char *alg, ly_buf_t *private,
     ly_buf_t *public);
 static int bio_take(BIO *bio, ly_buf_t *out);
 static int mint(cli_t *c, const signer_t *s, const char *tenant);
-static int grant(jwt_t *jwt, const char *name, ly_str_t prefix, cli_t *c);
+static int sign(const signer_t *s, ly_buf_t *token);
+static int fixed(const unsigned char *der, size_t len, unsigned char raw[64]);
+static const char *fresh_id(cli_t *c, ly_str_t prefix);
 static const char *words(cli_t *c);
 
 
@@ -309,11 +312,9 @@ static int
 mint(cli_t *c, const signer_t *s, const char *tenant)
 {
     int          code;
-    char        *token;
-    jwt_t       *jwt;
+    ly_jw_t      w;
     int64_t      now, ttl;
-    ly_buf_t     b, iss;
-    jwt_alg_t    alg;
+    ly_buf_t     json, token, iss;
     const char  *scope;
 
     ttl = 600;
@@ -324,70 +325,141 @@ mint(cli_t *c, const signer_t *s, const char *tenant)
     }
 
     scope = words(c);
-    now = cli_now() / 1000000;
-    alg = (strcmp(s->alg, "ES256") == 0) ? JWT_ALG_ES256 : JWT_ALG_RS256;
 
-    ly_buf_init_arena(&iss, c->arena, 1024);
-    ly_buf_cstr(&iss, "https://");
-    ly_buf_cstr(&iss, cli_setting(c, "domain", "LOYALTY_DOMAIN", "localhost"));
-    ly_buf_byte(&iss, '\0');
-
-    if (scope == NULL || tenant == NULL || ly_buf_err(&iss) != LY_OK
-        || jwt_new(&jwt) != 0)
-    {
+    if (scope == NULL || tenant == NULL) {
         return cli_nomem(c);
     }
 
-    token = NULL;
+    ly_buf_init_arena(&json, c->arena, 16384);
+    ly_buf_init_arena(&token, c->arena, 32768);
+    ly_buf_init_arena(&iss, c->arena, 1024);
+    ly_buf_cstr(&iss, "https://");
+    ly_buf_cstr(&iss, cli_setting(c, "domain", "LOYALTY_DOMAIN", "localhost"));
 
-    if (jwt_set_alg(jwt, alg, s->pem.data, (int) s->pem.len) == 0
-        && jwt_add_header(jwt, "typ", "at+jwt") == 0
-        && jwt_add_header(jwt, "kid", s->kid) == 0
-        && jwt_add_grant(jwt, "iss", (char *) iss.data) == 0
-        && jwt_add_grant(jwt, "aud", "loyalty") == 0
-        && jwt_add_grant(jwt, "sub", cli_opt(c, "subject")) == 0
-        && jwt_add_grant(jwt, "tid", tenant) == 0
-        && jwt_add_grant(jwt, "scope", scope) == 0
-        && grant(jwt, "sid", ly_str("ses"), c) == 0
-        && grant(jwt, "jti", ly_str("tok"), c) == 0
-        && jwt_add_grant_int(jwt, "pv", 1) == 0
-        && jwt_add_grant_int(jwt, "iat", (long) now) == 0
-        && jwt_add_grant_int(jwt, "exp", (long) (now + ttl)) == 0)
-    {
-        token = jwt_encode_str(jwt);
+    ly_jw_init(&w, &json);
+    ly_jw_object(&w);
+    ly_jw_kcstr(&w, "alg", s->alg);
+    ly_jw_kcstr(&w, "kid", s->kid);
+    ly_jw_kcstr(&w, "typ", "at+jwt");
+    ly_jw_object_end(&w);
+
+    code = (ly_jw_done(&w) == LY_OK) ? CLI_OK : CLI_FAILED;
+    ly_base64url_put(&token, ly_buf_view(&json));
+    ly_buf_byte(&token, '.');
+
+    now = cli_now() / 1000000;
+    ly_buf_reset(&json);
+    ly_jw_init(&w, &json);
+    ly_jw_object(&w);
+    ly_jw_kstr(&w, "iss", ly_buf_view(&iss));
+    ly_jw_kcstr(&w, "aud", "loyalty");
+    ly_jw_kcstr(&w, "sub", cli_opt(c, "subject"));
+    ly_jw_kcstr(&w, "tid", tenant);
+    ly_jw_kcstr(&w, "sid", fresh_id(c, ly_str("ses")));
+    ly_jw_kcstr(&w, "scope", scope);
+    ly_jw_kint(&w, "pv", 1);
+    ly_jw_kint(&w, "iat", now);
+    ly_jw_kint(&w, "exp", now + ttl);
+    ly_jw_kcstr(&w, "jti", fresh_id(c, ly_str("tok")));
+    ly_jw_object_end(&w);
+
+    if (code != CLI_OK || ly_jw_done(&w) != LY_OK) {
+        return cli_nomem(c);
     }
 
-    jwt_free(jwt);
+    ly_base64url_put(&token, ly_buf_view(&json));
 
-    if (token == NULL) {
+    if (sign(s, &token) != 0) {
         return cli_fail(c, CLI_FAILED, "the token cannot be signed");
     }
 
-    ly_buf_init_arena(&b, c->arena, 16384);
-    ly_buf_cstr(&b, token);
-    ly_buf_byte(&b, '\n');
-    free(token);
+    ly_buf_byte(&token, '\n');
 
-    return cli_write_buf(c, &b);
+    return cli_write_buf(c, &token);
 }
 
 
-/* an id of its own */
+/* appends '.' and the signature of what stands in the buffer (RFC 7515 5.1) */
 
 static int
-grant(jwt_t *jwt, const char *name, ly_str_t prefix, cli_t *c)
+sign(const signer_t *s, ly_buf_t *token)
 {
-    char           *text;
+    int             rc;
+    BIO            *bio;
+    size_t          len;
+    EVP_PKEY       *key;
+    EVP_MD_CTX     *md;
+    unsigned char   der[1024], raw[64];
+
+    bio = BIO_new_mem_buf(s->pem.data, (int) s->pem.len);
+    key = (bio != NULL) ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL)
+                        : NULL;
+    md = EVP_MD_CTX_new();
+    len = sizeof(der);
+    rc = -1;
+
+    if (key != NULL && md != NULL
+        && EVP_DigestSignInit(md, NULL, EVP_sha256(), NULL, key) == 1
+        && EVP_DigestSign(md, der, &len, token->data, token->len) == 1)
+    {
+        rc = 0;
+        ly_buf_byte(token, '.');
+
+        if (strcmp(s->alg, "RS256") == 0) {
+            ly_base64url_put(token, ly_str_of(der, len));
+
+        } else {
+            rc = fixed(der, len, raw);
+            ly_base64url_put(token, ly_str_of(raw, sizeof(raw)));
+        }
+    }
+
+    EVP_MD_CTX_free(md);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+
+    return (ly_buf_err(token) == LY_OK) ? rc : -1;
+}
+
+
+/* DER to R and S of 32 bytes each (RFC 7518 3.4) */
+
+static int
+fixed(const unsigned char *der, size_t len, unsigned char raw[64])
+{
+    int                   rc;
+    ECDSA_SIG            *sig;
+    const unsigned char  *p;
+
+    p = der;
+    sig = d2i_ECDSA_SIG(NULL, &p, (long) len);
+    rc = -1;
+
+    if (sig != NULL && BN_bn2binpad(ECDSA_SIG_get0_r(sig), raw, 32) == 32
+        && BN_bn2binpad(ECDSA_SIG_get0_s(sig), raw + 32, 32) == 32)
+    {
+        rc = 0;
+    }
+
+    ECDSA_SIG_free(sig);
+
+    return rc;
+}
+
+
+/* an id of its own; NULL without random bytes */
+
+static const char *
+fresh_id(cli_t *c, ly_str_t prefix)
+{
     ly_uuid_t       id;
     unsigned char   buf[LY_ID_TEXT];
 
     if (ly_uuid7_new((uint64_t) cli_now() / 1000, &id) != LY_OK) {
-        return -1;
+        return NULL;
     }
 
-    text = cli_text(c, ly_str_of(buf, ly_id_print(prefix, &id, buf)));
-
-    return (text != NULL) ? jwt_add_grant(jwt, name, text) : -1;
+    return cli_text(c, ly_str_of(buf, ly_id_print(prefix, &id, buf)));
 }
 
 

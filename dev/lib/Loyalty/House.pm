@@ -508,7 +508,7 @@ sub redis_stop {
 sub random_bytes {
     my ($n) = @_;
     open my $fh, '<:raw', '/dev/urandom' or die "/dev/urandom: $!\n";
-    read $fh, my $bytes, $n;
+    read($fh, my $bytes, $n);
     return $bytes;
 }
 

@@ -189,7 +189,7 @@ sub _line {
         next if $self->_more($end);
         return if $self->{buf} eq '' || !$first;
         die "closed within an answer\n";
-    } continue { }
+    }
 
     $self->{buf} =~ s/^(.*?)\r?\n//s;
     return $1;
