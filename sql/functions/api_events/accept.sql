@@ -43,10 +43,13 @@ begin
           from (select distinct on (i.ext, case when i.exact then i.source end) i.ext, i.source
                   from unnest(p_external_ids, p_sources, p_exact)
                        with ordinality as i (ext, source, exact, n)
-                 where i.exact = v_exact
-                   and not exists (select from loyalty.member_external x
-                                    where x.tenant_id = p_tenant and x.external_id = i.ext
-                                      and (not i.exact or x.source = i.source))
+                  left join lateral (
+                    select true as known
+                      from loyalty.member_external x
+                     where x.tenant_id = p_tenant and x.external_id = i.ext
+                       and (not i.exact or x.source = i.source)
+                     limit 1) k on true
+                 where i.exact = v_exact and k.known is null
                  order by i.ext, case when i.exact then i.source end, i.n) w;
         continue when v_ext is null;
         insert into loyalty.member (tenant_id, member_id, status, shard, enrolled_at)
