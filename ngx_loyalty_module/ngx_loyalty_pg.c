@@ -716,6 +716,12 @@ ngx_loyalty_pg_close(ngx_loyalty_pg_conn_t *conn)
     c = conn->c;
 
     if (c) {
+        if (PQsocket(conn->db) != conn->fd) {
+            /* libpq closed a broken socket, which took it out of epoll */
+            c->read->active = 0;
+            c->write->active = 0;
+        }
+
         if (c->read->active) {
             (void) ngx_del_event(c->read, NGX_READ_EVENT, 0);
         }
