@@ -24,10 +24,10 @@ typedef struct {
     uint16_t   kid_len;
     int64_t    iat;                     /* us */
 
-    unsigned   user:1;                  /* the subject is a user, else member */
-    unsigned   optional:1;
-    unsigned   reads:1;                 /* the scope is a *:read */
-    unsigned   check:1;                 /* by the database */
+    unsigned   user : 1;                  /* the subject is a user, else member */
+    unsigned   optional : 1;
+    unsigned   reads : 1;                 /* the scope is a *:read */
+    unsigned   check : 1;                 /* by the database */
 } ngx_loyalty_auth_want_t;
 
 

@@ -59,6 +59,7 @@ typedef struct ngx_loyalty_feed_s {
 
 static void ngx_loyalty_feed_tick(ngx_event_t *ev);
 static void ngx_loyalty_feed_elect(ngx_loyalty_feed_t *feed);
+static void ngx_loyalty_feed_reap(ngx_loyalty_feed_t *feed);
 static void ngx_loyalty_feed_resign(ngx_loyalty_feed_t *feed);
 static void ngx_loyalty_feed_read(ngx_loyalty_feed_t *feed);
 static void ngx_loyalty_feed_handler(ngx_loyalty_pg_call_t *call,
@@ -173,12 +174,12 @@ ngx_loyalty_feed_exit_process(ngx_loyalty_main_conf_t *lmcf)
         if (feed->own) {
             ngx_loyalty_feed_close(feed->own);
             feed->own = NULL;
+        }
 
-            if (ngx_loyalty_feed_path(feed, (ngx_atomic_uint_t) ngx_pid, &path,
-                                      buf))
-            {
-                (void) ngx_delete_file(path.data);
-            }
+        if (ngx_loyalty_feed_path(feed, (ngx_atomic_uint_t) ngx_pid, &path,
+                                  buf))
+        {
+            (void) ngx_delete_file(path.data);
         }
     }
 
@@ -233,6 +234,7 @@ ngx_loyalty_feed_tick(ngx_event_t *ev)
         if (now - feed->expired >= NGX_LOYALTY_FEED_EXPIRE) {
             feed->expired = now;
             ngx_loyalty_directory_expire(feed->zone, ngx_loyalty_now_us());
+            ngx_loyalty_feed_reap(feed);
         }
     }
 
@@ -284,11 +286,40 @@ ngx_loyalty_feed_elect(ngx_loyalty_feed_t *feed)
                       owner ? ", the one before it is gone" : "");
 
         ngx_loyalty_metric(FEED_OWNERS);
+        ngx_loyalty_feed_reap(feed);
     }
 
     if (feed->hint == NULL && feed->lmcf->hint_socket.len) {
         feed->hint = ngx_loyalty_feed_bind(feed, &feed->lmcf->hint_socket,
                                            ngx_loyalty_feed_hint_handler);
+    }
+}
+
+
+/* what processes that were killed left behind */
+
+static void
+ngx_loyalty_feed_reap(ngx_loyalty_feed_t *feed)
+{
+    u_char                buf[sizeof(struct sockaddr_un)];
+    ngx_str_t             path;
+    ngx_uint_t            i;
+    ngx_atomic_uint_t     pid;
+    ngx_loyalty_pslot_t  *slot;
+
+    for (i = 0; i < NGX_LOYALTY_PROCESSES; i++) {
+        slot = &feed->zone->processes[i];
+        pid = slot->pid;
+
+        if (pid == 0 || kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != ESRCH
+            || !ngx_atomic_cmp_set(&slot->pid, pid, 0))
+        {
+            continue;
+        }
+
+        if (ngx_loyalty_feed_path(feed, pid, &path, buf)) {
+            (void) ngx_delete_file(path.data);
+        }
     }
 }
 
