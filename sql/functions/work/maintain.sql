@@ -56,10 +56,15 @@ begin
     v_done := jsonb_build_object('partitions', v_n,
                                  'ring', cardinality(loyalty.log_ring_turn()));
 
+    -- the newest of the old ones stays: by it dir.changes knows how far back the feed is whole
+    with old as materialized (
+        select x.change_id, x.xid
+          from (select y.change_id, y.xid, y.at
+                  from loyalty.change y order by y.xid limit p_limit) x
+         where x.at < clock_timestamp() - interval '1 hour')
     delete from loyalty.change c
-     where c.change_id = any (array(select x.change_id from loyalty.change x
-                                     where x.at < clock_timestamp() - interval '1 hour'
-                                     order by x.change_id limit p_limit));
+     where c.change_id = any (array(select o.change_id from old o
+                                     where o.xid < (select max(e.xid) from old e)));
     get diagnostics v_n = row_count;
     v_done := v_done || jsonb_build_object('changes', v_n);
 

@@ -142,19 +142,30 @@ declare
     v_parked text[];
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
+    -- lateral with offset 0: by index, row by row, whatever the statistics say of a new table
     select array_agg(distinct e.member_id)
       into v_members
       from unnest(p_events) as i (id)
-      join loyalty.event e on e.tenant_id = p_tenant and e.event_id = i.id
+      cross join lateral (
+        select x.member_id from loyalty.event x
+         where x.tenant_id = p_tenant and x.event_id = i.id offset 0) e
      where e.member_id is not null;
-    perform from loyalty.member m
-      where m.tenant_id = p_tenant and m.member_id = any (v_members)
-      order by m.member_id
-        for no key update;
-    perform from loyalty.balance b
-      where b.tenant_id = p_tenant and b.member_id = any (v_members)
-      order by b.wallet_id, b.member_id
-        for no key update;
+    perform m.member_id
+       from (select u.id from unnest(v_members) as u (id) order by 1 offset 0) i
+       cross join lateral (
+         select x.member_id from loyalty.member x
+          where x.tenant_id = p_tenant and x.member_id = i.id
+            for no key update offset 0) m;
+    perform b.member_id
+       from (select w.wallet_id, u.id
+               from loyalty.wallet w
+              cross join unnest(v_members) as u (id)
+              where w.tenant_id = p_tenant
+              order by 1, 2 offset 0) i
+       cross join lateral (
+         select x.member_id from loyalty.balance x
+          where x.tenant_id = p_tenant and x.wallet_id = i.wallet_id and x.member_id = i.id
+            for no key update offset 0) b;
     v_parked := array(select j.unique_key from loyalty.job j
                        where j.queue = 'parked' and j.unique_key is not null
                          and j.state in ('available', 'running', 'scheduled', 'retryable')
@@ -175,16 +186,24 @@ begin
                'balances', coalesce(
                    (select json_object_agg(w.code, json_build_array(b.available, b.pending,
                                b.held, b.debt, b.earned, b.spent))
-                      from loyalty.balance b
-                      join loyalty.wallet w on w.tenant_id = p_tenant
-                                           and w.wallet_id = b.wallet_id
-                     where b.tenant_id = p_tenant and b.member_id = m.member_id),
+                      from loyalty.wallet w
+                      cross join lateral (
+                        select x.* from loyalty.balance x
+                         where x.tenant_id = p_tenant and x.wallet_id = w.wallet_id
+                           and x.member_id = m.member_id offset 0) b
+                     where w.tenant_id = p_tenant),
                    '{}'::json))::text end
       from unnest(p_events, p_ords, p_shards, p_xids, p_logs)
            as i (id, ord, shard, xid, log_id)
-      join loyalty.event e on e.tenant_id = p_tenant and e.event_id = i.id
-      left join loyalty.member m on m.tenant_id = p_tenant and m.member_id = e.member_id
-      left join loyalty.event_outcome o on o.tenant_id = p_tenant and o.event_id = i.id
+      cross join lateral (
+        select x.member_id, x.facts from loyalty.event x
+         where x.tenant_id = p_tenant and x.event_id = i.id offset 0) e
+      left join lateral (
+        select x.member_id, x.status, x.enrolled_at from loyalty.member x
+         where x.tenant_id = p_tenant and x.member_id = e.member_id offset 0) m on true
+      left join lateral (
+        select x.event_id from loyalty.event_outcome x
+         where x.tenant_id = p_tenant and x.event_id = i.id offset 0) o on true
      order by i.ord;
 end $$;
 comment on function loyalty.rules_tenant_context(uuid, uuid[], int[], smallint[], xid8[], bigint[]) is

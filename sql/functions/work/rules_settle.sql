@@ -53,6 +53,7 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as
 declare
     v_phase jsonb;
     v_refund jsonb;
+    v_entries uuid[];
     v_done jsonb := '{}';
     v_made jsonb;
     v_now timestamptz := clock_timestamp();
@@ -65,14 +66,13 @@ begin
           from jsonb_to_recordset(v_phase->'orders')
                as o (id uuid, source text, external_id text, event uuid, member uuid,
                      currency text, at timestamptz, total numeric, lines int);
-        with booked as materialized (
-            select b.ord, b.entry_id from loyalty.book_earns(p_tenant, v_phase->'earns') b)
+        select array_agg(b.entry_id order by b.ord) into v_entries
+          from loyalty.book_earns(p_tenant, v_phase->'earns') b;
         insert into loyalty.evaluation (tenant_id, event_id, rule_version_id, outcome,
                                         points_raw, points, clipped_by, entry_id, trace)
-        select p_tenant, x.e, x.v, x.o, x.raw, x.p, x.c, b.entry_id, x.t
+        select p_tenant, x.e, x.v, x.o, x.raw, x.p, x.c, v_entries[x.g], x.t
           from jsonb_to_recordset(v_phase->'evals')
-               as x (e uuid, v uuid, o text, raw text, p bigint, c text, t text, g int)
-          left join booked b on b.ord = x.g;
+               as x (e uuid, v uuid, o text, raw text, p bigint, c text, t text, g int);
         v_made := loyalty.refunds_of_orders(p_tenant, v_phase->'orders');
         if v_made is not null then
             v_done := v_done || v_made;
@@ -134,7 +134,9 @@ begin
                 then m.member_seq + row_number() over (partition by i.m, i.status order by i.n)
            end, i.detail
       from unnest(v_e, v_m, v_status, v_detail) with ordinality as i (e, m, status, detail, n)
-      left join loyalty.member m on m.tenant_id = p_tenant and m.member_id = i.m
+      left join lateral (
+        select x.member_seq from loyalty.member x
+         where x.tenant_id = p_tenant and x.member_id = i.m offset 0) m on true
     on conflict (tenant_id, event_id) do update
        set status = excluded.status, processed_at = excluded.processed_at,
            member_seq = excluded.member_seq, detail = excluded.detail
@@ -152,7 +154,9 @@ begin
                jsonb_build_object('event', loyalty.id_text('evt', i.e), 'type', e.type,
                    'member', loyalty.id_text('mem', i.m))
           from unnest(v_e, v_m, v_status) with ordinality as i (e, m, status, n)
-          join loyalty.event e on e.tenant_id = p_tenant and e.event_id = i.e
+          cross join lateral (
+            select x.occurred_at, x.type from loyalty.event x
+             where x.tenant_id = p_tenant and x.event_id = i.e offset 0) e
          where i.status = 'processed'
          order by i.n;
     end if;
