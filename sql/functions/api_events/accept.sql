@@ -224,6 +224,8 @@ begin
         end if;
         if r.ambiguous then
             v_fault := loyalty.problem_json(p_call, 409, 'member.ambiguous', null, null);
+        elsif r.status = 'erased' and r.ext is null then
+            v_fault := loyalty.event_member_problem(p_call, 'member.not_found');
         elsif r.status in ('blocked', 'erased') then
             v_fault := loyalty.event_member_problem(p_call, 'member.blocked');
         elsif v_found is null then

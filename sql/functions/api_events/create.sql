@@ -1,7 +1,7 @@
 -- POST /events and POST /events/batch.
 -- Refuses (one event): 409 event.conflict, member.ambiguous, 422 member.not_found, member.blocked;
 -- in a batch these are outcomes of items and the answer is 200.
--- Locks, writes: idempotency key, then see loyalty.events_accept.
+-- Locks, writes: idempotency key, then see loyalty.event_accept and loyalty.events_accept.
 
 -- 202 with the id; the same again 200 with its stored outcome and "duplicate": true
 create or replace function api.event_create(p_tenant uuid, p_call jsonb, p_body jsonb)
@@ -20,7 +20,7 @@ begin
     end if;
     select a.status, a.event_id, a.member_id, a.problem
       into v_event
-      from loyalty.events_accept(p_tenant, p_call, jsonb_build_array(p_body)) a;
+      from loyalty.event_accept(p_tenant, p_call, p_body) a;
     if v_event.status = 202 then
         v_id := loyalty.id_text('evt', v_event.event_id);
         v_changes := jsonb_build_array(
