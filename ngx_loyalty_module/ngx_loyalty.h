@@ -239,7 +239,6 @@ typedef struct {
 
     ngx_loyalty_tenant_t       *tenant;         /* NULL: none resolved */
     ngx_loyalty_principal_t     principal;
-    ly_uuid_t                   member;         /* see ngx_loyalty_cache.h */
 
     /* set by ngx_loyalty_route_resolve(), of the api half */
     const ngx_loyalty_route_t  *route;

@@ -377,6 +377,15 @@ ngx_loyalty_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
 
     if (conf->api) {
         clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+        if (clcf->satisfy == NGX_HTTP_SATISFY_ANY) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "\"satisfy any\" cannot be used with "
+                          "\"loyalty_api\" in %V:%ui", &conf->file,
+                          conf->line);
+            return NGX_CONF_ERROR;
+        }
+
         clcf->handler = ngx_loyalty_api_handler;
     }
 
