@@ -64,7 +64,7 @@ PROGRAMS += $(MODULE)
 endif
 
 
-.PHONY: help deps build common worker cli module run up down status test \
+.PHONY: help deps build common worker cli module san run up down status test \
         unit check-quick check-unit-san check-style check-fmt check-long \
         generated mutants bench cover fuzz lint fmt clean ci
 
@@ -103,6 +103,11 @@ common: $(B)/plain/libly.a
 worker: bin/loyalty-worker
 cli: bin/loyalty
 module: $(MODULE)
+
+
+# what the sanitizers watch: the unit tests, the worker and the tool
+san: $(UNIT_SAN) $(if $(wildcard worker/main.c),bin/loyalty-worker-san) \
+     $(if $(wildcard cli/main.c),bin/loyalty-san)
 
 
 # -- libraries and programs

@@ -91,7 +91,9 @@ api_open(cli_t *c, int *code)
 
     *code = CLI_FAILED;
 
-    if (ly_buf_err(&b) != LY_OK || curl_global_init(CURL_GLOBAL_DEFAULT) != 0) {
+    if (ly_buf_err(&b) != LY_OK
+        || curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
+    {
         (void) cli_nomem(c);
         return NULL;
     }
@@ -175,7 +177,7 @@ api_verdict(cli_t *c, const api_answer_t *a)
     if (ly_json_parse(c->arena, ly_buf_view(&a->body), NULL, &problem, NULL)
         != LY_OK
         || ly_json_string(ly_json_member(problem, ly_str("title")), &title)
-           != LY_OK)
+        != LY_OK)
     {
         title = ly_str("");
     }
@@ -490,7 +492,8 @@ on_header(char *data, size_t size, size_t n, void *arg)
         len--;
     }
 
-    if (len > sizeof(retry) && strncasecmp(data, retry, sizeof(retry) - 1) == 0)
+    if (len > sizeof(retry)
+        && strncasecmp(data, retry, sizeof(retry) - 1) == 0)
     {
         v = ly_str_of(data + sizeof(retry) - 1, len - sizeof(retry) + 1);
 

@@ -38,12 +38,15 @@
 #define CLI_ARGS       16
 
 
+/* the arguments are checked against the format, as printf's are */
+#define cli_printf(a, b)  __attribute__((format(printf, a, b)))
+
 typedef struct cli_s      cli_t;
 typedef struct cli_cmd_s  cli_cmd_t;
 
 typedef struct {
     const char  *name;          /* long option, without "--" */
-    const char  *arg;           /* what it takes, for the help; NULL: nothing */
+    const char  *arg;           /* what it takes, for the help, or NULL */
     const char  *help;
 } cli_opt_t;
 
@@ -95,20 +98,20 @@ ly_must_check int cli_opt_int(const cli_t *c, const char *name, int64_t min,
  * One line to stderr, "error: ..."; returns code.  Texts are printf formats
  * for people; never data of a format of its own.
  */
-int cli_fail(const cli_t *c, int code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+cli_printf(3, 4)
+int cli_fail(const cli_t *c, int code, const char *fmt, ...);
 
 /* "hint: ..." behind an error */
-void cli_hint(const cli_t *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+cli_printf(2, 3)
+void cli_hint(const cli_t *c, const char *fmt, ...);
 
 /* for people, unless -q; to stderr */
-void cli_note(const cli_t *c, const char *fmt, ...)
-    __attribute__((format(printf, 2, 3)));
+cli_printf(2, 3)
+void cli_note(const cli_t *c, const char *fmt, ...);
 
 int cli_nomem(const cli_t *c);
 
-/* whole buffer to stdout; CLI_FAILED (and says so) when it cannot be written */
+/* all of it to stdout; CLI_FAILED, said already, when that cannot be */
 ly_must_check int cli_write(const cli_t *c, ly_str_t s);
 
 /* the same with the buffer's own error looked at first; frees nothing */

@@ -14,6 +14,30 @@ static void bash(ly_buf_t *b);
 static void zsh(ly_buf_t *b);
 static void fish(ly_buf_t *b);
 
+static const char  help_tail[] =
+    "\nloyalty COMMAND --help tells its options.\n"
+    "\nSettings: LOYALTY_DATABASE, LOYALTY_KEYRING for commands of the"
+    " database;\nLOYALTY_URL, LOYALTY_SECRET_KEY, LOYALTY_CA for commands"
+    " of the API.\n"
+    "\nExit codes: 0 done, 1 failed, 2 usage, 3 cancelled,"
+    " 4 not allowed, 5 not found,\n6 conflict, 7 input refused,"
+    " 8 still pending, 9 server or network away,\n10 a check found"
+    " something, 130 and 143 stopped by a signal.\n";
+
+static const char  bash_head[] =
+    "_loyalty() {\n"
+    "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
+    "    case $COMP_CWORD:${COMP_WORDS[1]}:${COMP_WORDS[2]} in\n"
+    "    1:*) words=\"";
+
+static const char  bash_tail[] =
+    "    esac\n"
+    "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
+    "    [ ${#COMPREPLY[@]} -gt 0 ] ||"
+    " COMPREPLY=($(compgen -f -- \"$cur\"))\n"
+    "}\n"
+    "complete -F _loyalty loyalty\n";
+
 
 int
 help_all(const cli_t *c)
@@ -39,14 +63,7 @@ help_all(const cli_t *c)
         ly_buf_byte(&b, '\n');
     }
 
-    ly_buf_cstr(&b, "\nloyalty COMMAND --help tells its options.\n"
-        "\nSettings: LOYALTY_DATABASE, LOYALTY_KEYRING for commands of the"
-        " database;\nLOYALTY_URL, LOYALTY_SECRET_KEY, LOYALTY_CA for commands"
-        " of the API.\n"
-        "\nExit codes: 0 done, 1 failed, 2 usage, 3 cancelled,"
-        " 4 not allowed, 5 not found,\n6 conflict, 7 input refused,"
-        " 8 still pending, 9 server or network away,\n10 a check found"
-        " something, 130 and 143 stopped by a signal.\n");
+    ly_buf_cstr(&b, help_tail);
 
     return cli_write_buf(c, &b);
 }
@@ -170,10 +187,7 @@ bash(ly_buf_t *b)
     const cli_cmd_t  *cmd, *next;
     const cli_opt_t  *opt;
 
-    ly_buf_cstr(b, "_loyalty() {\n"
-        "    local cur=${COMP_WORDS[COMP_CWORD]} words=\n"
-        "    case $COMP_CWORD:${COMP_WORDS[1]}:${COMP_WORDS[2]} in\n"
-        "    1:*) words=\"");
+    ly_buf_cstr(b, bash_head);
 
     for (cmd = cli_commands; cmd->noun != NULL; cmd++) {
         if (first_of_noun(cmd)) {
@@ -221,12 +235,7 @@ bash(ly_buf_t *b)
                        ? "bash zsh fish --help\" ;;\n" : "--help\" ;;\n");
     }
 
-    ly_buf_cstr(b, "    esac\n"
-        "    COMPREPLY=($(compgen -W \"$words\" -- \"$cur\"))\n"
-        "    [ ${#COMPREPLY[@]} -gt 0 ] || COMPREPLY=($(compgen -f --"
-        " \"$cur\"))\n"
-        "}\n"
-        "complete -F _loyalty loyalty\n");
+    ly_buf_cstr(b, bash_tail);
 }
 
 
@@ -235,8 +244,8 @@ bash(ly_buf_t *b)
 static void
 zsh(ly_buf_t *b)
 {
-    ly_buf_cstr(b, "#compdef loyalty\n"
-        "autoload -U +X bashcompinit && bashcompinit\n");
+    ly_buf_cstr(b, "#compdef loyalty\n");
+    ly_buf_cstr(b, "autoload -U +X bashcompinit && bashcompinit\n");
     bash(b);
 }
 
@@ -248,7 +257,7 @@ fish(ly_buf_t *b)
     const cli_opt_t  *opt;
 
     ly_buf_cstr(b, "complete -c loyalty -f -n __fish_use_subcommand"
-                   " -l help\n");
+                " -l help\n");
 
     for (cmd = cli_commands; cmd->noun != NULL; cmd++) {
 

@@ -43,7 +43,6 @@ const char *db_state(const db_t *db);
 /* the last failure for people; "what" leads it; returns an exit code */
 int db_say(db_t *db, const char *what);
 
-/* notices of the server are swallowed, or told when on (the default with -v) */
 void db_free(db_res_t *r);      /* NULL is fine */
 unsigned db_rows(const db_res_t *r);
 unsigned db_cols(const db_res_t *r);

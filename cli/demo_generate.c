@@ -260,7 +260,8 @@ oddities(shop_t *s, uint32_t orders)
                          + below(s, (uint32_t) (YEAR_END - YEAR_BEGIN)),
                          customer(s), 'C');
         if (sale != NULL) {
-            add_line(s, sale, below(s, PRODUCTS), -20 - (int32_t) below(s, 200),
+            add_line(s, sale, below(s, PRODUCTS),
+                     -20 - (int32_t) below(s, 200),
                      PRICE_OWN);
         }
     }

@@ -459,7 +459,7 @@ check_line(import_t *im, ly_str_t s, unsigned *lane)
     /* a guest's events have no order among each other */
     if (ly_json_string(ly_json_member(root, ly_str("member")), &key) != LY_OK
         && ly_json_string(ly_json_member(root, ly_str("external_id")), &key)
-           != LY_OK)
+        != LY_OK)
     {
         key = s;
     }

@@ -9,7 +9,7 @@
 typedef struct {
     const char  *path;              /* of the state file; NULL: none (stdin) */
     int64_t      size;              /* of the input; 0: unknown */
-    int64_t      head;              /* digest of its first bytes, as a number */
+    int64_t      head;              /* digest of its first bytes */
     int64_t      offset;            /* all before is settled */
     int64_t      line;              /* lines before offset */
     int64_t      read_line;         /* lines read; not kept */

@@ -122,7 +122,7 @@ parse(cli_t *c, import_state_t *s, ly_str_t text, const char *input)
 
     if (ly_json_parse(c->arena, text, NULL, &root, NULL) != LY_OK
         || ly_json_bool(ly_json_member(root, ly_str("complete")), &s->complete)
-           != LY_OK)
+        != LY_OK)
     {
         goto broken;
     }
@@ -342,7 +342,7 @@ draw(import_bar_t *b, int64_t done)
     rate = (b->events - b->before) * 1000000 / us;
     percent = (b->total > 0) ? done * 100 / b->total : 0;
     eta = (done > b->first) ? (b->total - done) * (us / 1000)
-                              / (done - b->first) / 1000 : 0;
+          / (done - b->first) / 1000 : 0;
 
     if (!b->live) {
         (void) fprintf(stderr, "%lld %%  %lld events  %lld/s  eta %lld s\n",

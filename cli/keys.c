@@ -111,7 +111,7 @@ create(cli_t *c, keys_t *k, const char *slug)
     if (ly_uuid7_new((uint64_t) cli_now() / 1000, &tenant) != LY_OK
         || ly_key_make(&key) != LY_OK
         || ly_tenant_key_wrap(k->crypto, k->ring, &tenant, &key, &wrapped)
-           != LY_OK)
+        != LY_OK)
     {
         return cli_fail(c, CLI_FAILED, "the tenant's key cannot be made");
     }
@@ -306,7 +306,7 @@ hash_password(cli_t *c, ly_str_t password, char *out)
         || argon2id_hash_encoded(ARGON_PASSES, ARGON_KIB, ARGON_LANES,
                                  password.data, password.len, salt,
                                  sizeof(salt), ARGON_HASH, out, ARGON_TEXT)
-           != ARGON2_OK)
+        != ARGON2_OK)
     {
         return cli_fail(c, CLI_FAILED, "the password cannot be hashed");
     }
@@ -396,7 +396,7 @@ key_create_cmd(cli_t *c)
 
     if (ly_apikey_make(kind, text) != LY_OK
         || ly_apikey_digest(k.crypto, ly_str_of(text, sizeof(text)), digest)
-           != LY_OK
+        != LY_OK
         || ly_uuid7_new((uint64_t) cli_now() / 1000, &id) != LY_OK)
     {
         keys_close(&k);

@@ -18,7 +18,7 @@ typedef struct {
 } keys_t;
 
 
-/* the keyring of LOYALTY_KEYRING, a file others may not read, and the database */
+/* the database, and the keyring: a file that others may not read */
 ly_must_check int keys_open(cli_t *c, keys_t *k);
 
 /* the database alone */

@@ -233,7 +233,7 @@ signer_open(cli_t *c, keys_t *k, const ly_json_node_t *record, signer_t *s)
 
     if (raw == NULL
         || ly_base64_decode(text, raw, ly_base64_decoded_max(text.len), &len)
-           != LY_OK
+        != LY_OK
         || len <= LY_WRAPPED_LEN)
     {
         return cli_fail(c, CLI_FAILED, "the signing key cannot be read");
@@ -274,7 +274,7 @@ pems(cli_t *c, const char *alg, ly_buf_t *private, ly_buf_t *public)
 
     if (key != NULL && secret != NULL && open != NULL
         && PEM_write_bio_PrivateKey(secret, key, NULL, NULL, 0, NULL, NULL)
-           == 1
+        == 1
         && PEM_write_bio_PUBKEY(open, key) == 1
         && bio_take(secret, private) == 0)
     {

@@ -1,0 +1,79 @@
+#!/usr/bin/perl
+
+# The documentation names what there is: every directive of the module, option
+# of the worker, command of the tool, code of an error; every link leads
+# somewhere.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+
+chdir dirname(abs_path($0)) . '/..' or die;
+my $bad = 0;
+
+sub complain { print "$_[0]\n"; $bad++ }
+
+sub text {
+    my ($file) = @_;
+    open my $fh, '<', $file or return;
+    local $/;
+    return scalar <$fh>;
+}
+
+# directives and variables
+if (defined(my $doc = text('docs/directives.md'))) {
+    my %seen;
+    for my $file (glob 'ngx_loyalty_module/*.c') {
+        my $code = text($file);
+        $seen{$_} = $file for $code =~ /ngx_string\("(loyalty_[a-z_]+)"\)/g;
+    }
+    for my $name (sort keys %seen) {
+        complain("docs/directives.md: $name ($seen{$name}) is missing")
+            if $doc !~ /\b\Q$name\E\b/;
+    }
+} else {
+    complain('docs/directives.md is missing');
+}
+
+# options of the worker
+if (-x 'bin/loyalty-worker') {
+    my $doc = text('docs/worker.md') // '';
+    complain('docs/worker.md is missing') if $doc eq '';
+    for my $name (map { /^(\w+)/ ? $1 : () } split /\n/, `bin/loyalty-worker --options 2>/dev/null`) {
+        complain("docs/worker.md: $name is missing") if $doc !~ /\b\Q$name\E\b/;
+    }
+}
+
+# the command line: the table stands between two marks
+if (-x 'bin/loyalty') {
+    my $doc = text('docs/cli.md') // '';
+    my $want = `bin/loyalty --help-docs`;
+    my ($have) = $doc =~ /<!-- commands -->\n(.*?)<!-- end -->/s;
+    complain('docs/cli.md differs from the tool: make generated')
+        if ($have // '') ne $want;
+}
+
+# codes of errors
+if (defined(my $doc = text('docs/errors.md'))) {
+    my $yaml = text('docs/errors.yaml') // '';
+    for my $code ($yaml =~ /^\s*([a-z_]+\.[a-z_]+):/gm) {
+        complain("docs/errors.md: $code is missing") if $doc !~ /\Q$code\E/;
+    }
+}
+
+# links between files
+for my $file (split /\n/, `git ls-files -co --exclude-standard -- '*.md'`) {
+    my $doc = text($file) // next;
+    $doc =~ s/```.*?```//gs;
+    $doc =~ s/`[^`]*`//g;
+    while ($doc =~ /\]\(([^)#\s]+)(?:#[^)]*)?\)/g) {
+        my $to = $1;
+        next if $to =~ /^[a-z]+:/;
+        my $path = dirname($file) . "/$to";
+        complain("$file: $to leads nowhere") if !-e $path;
+    }
+}
+
+exit($bad ? 1 : 0);
