@@ -103,10 +103,12 @@ static const cli_opt_t  generate_opts[] = {
     { NULL, NULL, NULL }
 };
 
+#if __has_include("rules_cmd.h")
 static const cli_opt_t  rules_opts[] = {
     { "offline", NULL, "read everything from files, ask nobody" },
     { NULL, NULL, NULL }
 };
+#endif
 
 
 const cli_cmd_t  cli_commands[] = {
@@ -138,9 +140,11 @@ const cli_cmd_t  cli_commands[] = {
     { "entries", "why", "ID", "API",
       "why a ledger entry is there, value by value", 1, 1,
       entries_why_cmd, api_opts },
+#if __has_include("rules_cmd.h")
     { "rules", "verify-trace", "FILE...", "files",
       "recompute the points of a stored trace", 1, CLI_ARGS - 1,
       rules_verify_trace_cmd, rules_opts },
+#endif
     { "jobs", "ls", "", "database",
       "jobs, the newest first", 0, 0, jobs_ls_cmd, jobs_opts },
     { "jobs", "retry", "ID", "database",
