@@ -235,7 +235,11 @@ generated:
 mutants: build
 	@dev/mutants
 
-bench: build
+$(B)/bench/load: $(B)/plain/bench/load.o $(B)/plain/libly.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LIBS_COMMON)
+
+bench: build $(B)/bench/load
 	@dev/bench
 
 cover:
