@@ -3,8 +3,6 @@
  * a trace are taken in the same pass; without a trace that code is not there.
  */
 
-#define _GNU_SOURCE             /* memmem */
-
 #include "rule_int.h"
 #include "../../common/ly_banned.h"
 
