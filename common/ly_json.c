@@ -57,6 +57,7 @@ struct ly_json_parser_s {
     uint32_t               nodes;
     ly_str_t               key;
     bool                   keyed;
+    bool                   begun;       /* anything but blanks was seen */
 
     size_t                 size;        /* bound of the source */
     size_t                 base;        /* bytes before the current feed */
@@ -831,6 +832,11 @@ ly_json_guard(ly_json_parser_t *p, const unsigned char *data, size_t len)
     ly_json_fault_e       fault;
     const unsigned char  *at;
 
+    for (i = 0; !p->begun && i < len; i++) {
+        p->begun = data[i] != ' ' && data[i] != '\n' && data[i] != '\r'
+                   && data[i] != '\t';
+    }
+
     at = memchr(data, '\v', len);
     at = at == NULL ? memchr(data, '\f', len) : at;
 
@@ -905,7 +911,7 @@ ly_json_parser_finish(ly_json_parser_t *p, ly_json_node_t **root)
     if (p->err == LY_OK) {
 
         if (yajl_complete_parse(p->yajl) != yajl_status_ok) {
-            ly_json_fail(p, p->nodes == 0 ? LY_JSON_EMPTY : LY_JSON_MALFORMED,
+            ly_json_fail(p, p->begun ? LY_JSON_MALFORMED : LY_JSON_EMPTY,
                          p->base, NULL);
 
         } else {
