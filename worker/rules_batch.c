@@ -86,6 +86,13 @@ batch_wallets(batch_t *batch, batch_tenant_t *tenant,
 
         flag = ly_json_at(node, 2);
         wallet->immediate = (flag != NULL && flag->type == LY_JSON_TRUE);
+
+        /* null for the other policies */
+        if (ly_json_string(ly_json_at(node, 3), &wallet->activates)
+            != LY_OK)
+        {
+            wallet->activates = ly_str("");
+        }
     }
 
     return LY_OK;

@@ -26,6 +26,8 @@ typedef struct {
     ly_str_t  id;
     ly_str_t  program;
     bool      immediate;        /* what is earned is available at once */
+    ly_str_t  activates;        /* type of the event that pending points wait
+                                   for; empty: none */
 } batch_wallet_t;
 
 typedef struct {
@@ -70,7 +72,7 @@ struct batch_member_s {
     bool              seen;             /* an event of his is in the batch */
     bool              parked;           /* one failed: the others follow it */
     size_t            phase;
-    bool              refunded;         /* in this phase */
+    bool              refunded;         /* or matured, in this phase */
     bool              unsure;           /* a refund changed balances unseen */
     batch_member_t   *next;             /* in the bucket */
 };

@@ -627,6 +627,55 @@ eval_refund(eval_t *ev)
 }
 
 
+static bool
+eval_activates(const eval_t *ev)
+{
+    size_t  i;
+
+    for (i = 0; ev->member != NULL && i < ev->event->tenant->nwallets; i++) {
+        if (ly_str_eq(ev->event->tenant->wallets[i].activates,
+                      ev->facts.type))
+        {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* pending points that waited for an event of this type */
+static void
+eval_activate(eval_t *ev)
+{
+    size_t                 i;
+    ly_jw_t               *w;
+    const batch_wallet_t  *wallet;
+
+    w = &ev->phase->w[BATCH_REFUNDS];
+
+    for (i = 0; i < ev->event->tenant->nwallets; i++) {
+
+        wallet = &ev->event->tenant->wallets[i];
+
+        if (!ly_str_eq(wallet->activates, ev->facts.type)) {
+            continue;
+        }
+
+        ly_jw_object(w);
+        ly_jw_kstr(w, "activate", wallet->id);
+        ly_jw_kstr(w, "m", ev->member->id);
+        ly_jw_kstr(w, "source", ev->facts.source);
+        ly_jw_kstr(w, "external_id", ev->facts.external_id);
+        ly_jw_kstr(w, "at", ev->facts.occurred_at);
+        ly_jw_object_end(w);
+    }
+
+    ev->member->refunded = true;
+    ev->member->unsure = true;
+}
+
+
 /* --- events ----------------------------------------------------------- */
 
 /* all that can fail for this event alone, before anything is written */
@@ -712,6 +761,10 @@ eval_write(eval_t *ev)
         if (err != LY_OK) {
             return err;
         }
+    }
+
+    if (eval_activates(ev)) {
+        eval_activate(ev);
     }
 
     if (ev->facts.refund) {

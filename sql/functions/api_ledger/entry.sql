@@ -85,11 +85,13 @@ begin
            v.number, v.rule_id, encode(v.checksum, 'hex') as checksum,
            encode(v.catalogue_digest, 'hex') as catalogue
       into v_row
-      from loyalty.evaluation x
+      from loyalty.entry e
+      -- a rule that gives into several wallets has an entry for each, and one trace
+      join loyalty.evaluation x on x.tenant_id = e.tenant_id and x.event_id = e.event_id
+                               and x.rule_version_id = e.rule_version_id
       join loyalty.rule_version v on v.tenant_id = x.tenant_id
                                  and v.rule_version_id = x.rule_version_id
-     where x.tenant_id = p_tenant and x.entry_id = v_id
-     limit 1;
+     where e.tenant_id = p_tenant and e.entry_id = v_id and e.type in (1, 2);
     if not found then
         return loyalty.problem(p_call, 404, 'trace.not_found');
     end if;

@@ -248,18 +248,22 @@ begin
      where k.event_id is null or e.event_id is null;
     return query
     select 'evaluation.entry', x.event_id || ' ' || x.rule_version_id,
-           format('evaluation %s, entry %s', x.points, e.points)
+           format('evaluation %s, entries %s', x.points, e.points)
       from loyalty.evaluation x
-      left join loyalty.entry e on e.tenant_id = p_tenant and e.entry_id = x.entry_id
-                               and e.event_id = x.event_id
-     where x.tenant_id = p_tenant and x.entry_id is not null
-       and (e.entry_id is null or e.points <> x.points);
+      -- a rule may give into several wallets: an entry for each
+      left join (select n.event_id, n.rule_version_id, sum(n.points) as points
+                   from loyalty.entry n
+                  where n.tenant_id = p_tenant and n.type in (1, 2)
+                  group by 1, 2) e
+             on e.event_id = x.event_id and e.rule_version_id = x.rule_version_id
+     where x.tenant_id = p_tenant and x.points is distinct from coalesce(e.points, 0);
     return query
     select 'entry.evaluation', e.entry_id::text, 'an earn without the evaluation that made it'
       from loyalty.entry e
      where e.tenant_id = p_tenant and e.type in (1, 2) and e.rule_version_id is not null
        and not exists (select from loyalty.evaluation x
-                        where x.tenant_id = p_tenant and x.entry_id = e.entry_id);
+                        where x.tenant_id = p_tenant and x.event_id = e.event_id
+                          and x.rule_version_id = e.rule_version_id);
     return query
     select 'event.outcome', e.event_id::text, coalesce(o.status, 'no outcome')
       from (select distinct e.event_id from loyalty.entry e

@@ -13,7 +13,8 @@
 --                            "total","lines"}],
 --                "earns":  items of loyalty.book_earns(),
 --                "evals":  [{"e","v","o","raw","p","c","t","g" (position in earns, from 1)}],
---                "refunds":[{"e","late","base": items of loyalty.book_reversal()}]}]}
+--                "refunds":[{"e","late","base": items of loyalty.book_reversal()},
+--                           or {"activate": wallet,"m","source","external_id","at"}]}]}
 --   A phase is the longest run in which no member's refund stands before an earning of his.
 -- Gives what the next p_since is, and whether anything was written that a webhook may want.
 -- Locks: those of the context → order_earn and lots as booked. Writes: sales_order, entries and
@@ -78,6 +79,10 @@ begin
             v_done := v_done || v_made;
         end if;
         for v_refund in select r from jsonb_array_elements(v_phase->'refunds') r loop
+            if v_refund ? 'activate' then
+                perform loyalty.event_activate(p_tenant, v_refund);
+                continue;
+            end if;
             v_done := v_done || jsonb_build_object(v_refund->>'e',
                 loyalty.refund_settle(p_tenant, (v_refund->>'e')::uuid,
                     coalesce((v_refund->>'late')::boolean, false), v_refund->'base'));
@@ -90,6 +95,22 @@ begin
 end $$;
 comment on function loyalty.rules_tenant_settle(uuid, jsonb) is
     'one tenant''s part of a batch of the rules lane';
+
+-- An event that a wallet's pending points wait for: those of the order with the event's own
+-- external id, else all of the member's.
+create or replace function loyalty.event_activate(p_tenant uuid, p_item jsonb) returns void
+language plpgsql as $$
+declare
+    v_order uuid;
+begin
+    select o.order_id into v_order
+      from loyalty.sales_order o
+     where o.tenant_id = p_tenant and o.source = p_item->>'source'
+       and o.external_id = p_item->>'external_id';
+    perform loyalty.book_activate(p_tenant, (p_item->>'activate')::uuid, (p_item->>'m')::uuid,
+                                  v_order, (p_item->>'at')::timestamptz);
+end $$;
+comment on function loyalty.event_activate(uuid, jsonb) is 'matures points that waited for an event';
 
 -- Outcomes, the members' numbering, and one message per event. p_done: event → {"status",
 -- "detail"} of refunds, those that had waited included.
