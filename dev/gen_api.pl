@@ -591,6 +591,7 @@ for my $code (@codes) {
 
 $out{'ngx_loyalty_module/ngx_loyalty_errors.inc'} =
     "/* Written by dev/gen_api.pl from docs/errors.yaml; do not edit. */\n\n\n"
+    . "#define NGX_LOYALTY_API_VERSION  " . c_string($doc->{info}{version}) . "\n\n\n"
     . "/* in the order of the codes' bytes */\n"
     . "static const ngx_loyalty_error_t  ngx_loyalty_errors[] = {\n"
     . join(",\n", map {

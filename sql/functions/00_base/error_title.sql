@@ -6,7 +6,6 @@ language plpgsql immutable parallel safe as
 $$
 begin
     return case p_code
-        when 'batch.invalid' then 'The body is not a batch'
         when 'body.too_large' then 'The body is too large'
         when 'body.type' then 'The body is not application/json'
         when 'command.not_found' then 'No such command'

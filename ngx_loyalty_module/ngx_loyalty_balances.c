@@ -1,0 +1,227 @@
+/*
+ * The balances of a member out of shared memory, or out of the changes of an
+ * answer: the same bytes either way.
+ */
+
+#include "ngx_loyalty_api.h"
+
+
+/* of one balance without its wallet's code; a longest number has 20 digits */
+#define NGX_LOYALTY_BALANCE_TEXT  640
+
+#define NGX_LOYALTY_ETAG_TEXT     18
+
+
+static ngx_int_t ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
+    ngx_loyalty_balance_t *balances, ly_str_t *codes, ngx_uint_t n,
+    ngx_int_t *rc);
+static void ngx_loyalty_balances_write(ly_buf_t *b,
+    ngx_loyalty_balance_t *balance, ly_str_t code);
+static uint64_t ngx_loyalty_balances_hash(ngx_loyalty_balance_t *balances,
+    ngx_uint_t n);
+
+
+ngx_int_t
+ngx_loyalty_balances_cached(ngx_loyalty_api_t *api, ngx_int_t *rc)
+{
+    ngx_int_t               n;
+    ngx_str_t              *ref;
+    ngx_uint_t              i;
+    ly_uuid_t               member;
+    ly_str_t                codes[NGX_LOYALTY_WALLETS_MAX];
+    ngx_loyalty_wallet_t   *wallet;
+    ngx_loyalty_balance_t   balances[NGX_LOYALTY_WALLETS_MAX];
+
+    ref = &api->ctx->captures[0];
+
+    if (ref->len > 4 && ngx_memcmp(ref->data, "mem_", 4) == 0) {
+
+        if (ly_id_parse(ly_str_of(ref->data, ref->len), ly_str("mem"),
+                        &member) != LY_OK)
+        {
+            return NGX_DECLINED;
+        }
+
+    } else if (ngx_loyalty_cache_member(api->tenant, ref, &member) != NGX_OK) {
+        ngx_str_set(&api->ctx->cache, "MISS");
+        return NGX_DECLINED;
+    }
+
+    n = ngx_loyalty_cache_balances(api->tenant, &member, balances);
+
+    if (n <= 0 || (ngx_uint_t) n > api->tenant->nwallets) {
+        ngx_str_set(&api->ctx->cache, "MISS");
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < (ngx_uint_t) n; i++) {
+        wallet = &api->tenant->wallets[i];
+        codes[i] = ly_str_of(wallet->code, wallet->code_len);
+    }
+
+    ngx_str_set(&api->ctx->cache, "HIT");
+
+    return ngx_loyalty_balances_send(api, balances, codes, (ngx_uint_t) n, rc);
+}
+
+
+ngx_int_t
+ngx_loyalty_balances_answer(ngx_loyalty_api_t *api, ngx_int_t *rc)
+{
+    ngx_uint_t  i;
+
+    /* one of every wallet, in the wallets' order */
+
+    if (api->nbalances == 0) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < api->nbalances; i++) {
+        if (api->balances[i].ordinal != i
+            || api->balances[i].wallets != api->nbalances)
+        {
+            return NGX_DECLINED;
+        }
+    }
+
+    return ngx_loyalty_balances_send(api, api->balances, api->balance_codes,
+                                     api->nbalances, rc);
+}
+
+
+static ngx_int_t
+ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
+    ngx_loyalty_balance_t *balances, ly_str_t *codes, ngx_uint_t n,
+    ngx_int_t *rc)
+{
+    size_t               size;
+    u_char              *p;
+    uint64_t             hash;
+    ly_buf_t             b;
+    ngx_str_t            etag;
+    ngx_uint_t           i;
+    ngx_http_request_t  *r;
+
+    r = api->request;
+    size = NGX_LOYALTY_ETAG_TEXT + 128 + n * (NGX_LOYALTY_BALANCE_TEXT + 64);
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_OK;
+    }
+
+    /* the same content has the same tag, whichever way it came */
+
+    hash = ngx_loyalty_balances_hash(balances, n);
+
+    etag.data = p;
+    etag.len = (size_t) (ngx_sprintf(p, "\"%016xL\"", (int64_t) hash) - p);
+
+    if (ngx_loyalty_header(r, "ETag", &etag) != NGX_OK) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_OK;
+    }
+
+    if (api->if_none_match.len
+        && ngx_loyalty_answer_match(&api->if_none_match, &etag))
+    {
+        *rc = ngx_loyalty_answer_send(r, NGX_HTTP_NOT_MODIFIED, NULL, 0);
+        return NGX_OK;
+    }
+
+    ly_buf_init_fixed(&b, p + NGX_LOYALTY_ETAG_TEXT,
+                      size - NGX_LOYALTY_ETAG_TEXT);
+
+    ly_buf_str(&b, ly_str("{\"object\":\"list\",\"data\":["));
+
+    for (i = 0; i < n; i++) {
+        if (i) {
+            ly_buf_byte(&b, ',');
+        }
+
+        ngx_loyalty_balances_write(&b, &balances[i], codes[i]);
+    }
+
+    ly_buf_str(&b, ly_str("],\"has_more\":false,\"next_cursor\":null}"));
+
+    if (ly_buf_err(&b) != LY_OK) {
+        *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NGX_OK;
+    }
+
+    *rc = ngx_loyalty_answer_send(r, NGX_HTTP_OK,
+                                  (u_char *) ly_buf_view(&b).data,
+                                  ly_buf_view(&b).len);
+    return NGX_OK;
+}
+
+
+static void
+ngx_loyalty_balances_write(ly_buf_t *b, ngx_loyalty_balance_t *balance,
+    ly_str_t code)
+{
+    ly_jw_t  w;
+
+    ly_jw_init(&w, b);
+    ly_jw_object(&w);
+    ly_jw_kstr(&w, "object", ly_str("balance"));
+    ly_jw_kstr(&w, "wallet", code);
+    ly_jw_kint(&w, "available", balance->bucket[0]);
+    ly_jw_kint(&w, "pending", balance->bucket[1]);
+    ly_jw_kint(&w, "held", balance->bucket[2]);
+    ly_jw_kint(&w, "debt", balance->bucket[3]);
+    ly_jw_k(&w, "lifetime");
+    ly_jw_object(&w);
+    ly_jw_kint(&w, "earned", balance->bucket[4]);
+    ly_jw_kint(&w, "spent", balance->bucket[5]);
+    ly_jw_kint(&w, "expired", balance->bucket[6]);
+    ly_jw_kint(&w, "reversed", balance->bucket[7]);
+    ly_jw_object_end(&w);
+    ly_jw_k(&w, "next_expiry");
+
+    if (balance->expiry_at) {
+        ly_jw_object(&w);
+        ly_jw_kint(&w, "points", balance->expiry_points);
+        ly_jw_ktime(&w, "expires_at", balance->expiry_at);
+        ly_jw_object_end(&w);
+
+    } else {
+        ly_jw_null(&w);
+    }
+
+    ly_jw_kint(&w, "version", balance->version);
+    ly_jw_object_end(&w);
+}
+
+
+/* FNV-1a over 64-bit words, mixed at the end */
+static uint64_t
+ngx_loyalty_balances_hash(ngx_loyalty_balance_t *balances, ngx_uint_t n)
+{
+    uint64_t    h;
+    ngx_uint_t  i, k;
+
+    h = 0xcbf29ce484222325ULL ^ n;
+
+#define ngx_loyalty_mix(v)                                                    \
+    h = (h ^ (uint64_t) (v)) * 0x100000001b3ULL;                              \
+    h ^= h >> 29
+
+    for (i = 0; i < n; i++) {
+        for (k = 0; k < 8; k++) {
+            ngx_loyalty_mix(balances[i].bucket[k]);
+        }
+
+        ngx_loyalty_mix(balances[i].version);
+        ngx_loyalty_mix(balances[i].expiry_at);
+        ngx_loyalty_mix(balances[i].expiry_points);
+    }
+
+#undef ngx_loyalty_mix
+
+    h ^= h >> 33;
+    h *= 0xff51afd7ed558ccdULL;
+
+    return h ^ h >> 33;
+}
