@@ -28,7 +28,7 @@ INC    := -I. -Icommon -Iworker -Iworker/rule -isystem /usr/include/postgresql
 SAN    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
           -fno-sanitize-recover=undefined -Wno-maybe-uninitialized
 
-LIBS_COMMON := -lyajl -lcrypto
+LIBS_COMMON := -lyajl -lcrypto -lm
 LIBS_WORKER := -lpq -lcurl -lhiredis $(LIBS_COMMON)
 LIBS_CLI    := -lpq -lcurl -largon2 $(LIBS_COMMON)
 
@@ -211,7 +211,7 @@ down:
 	@dev/house down
 
 status:
-	@dev/house status
+	@dev/house status || [ $$? = 3 ]
 
 test: deps build $(UNIT)
 	@dev/test

@@ -19,8 +19,6 @@ int events_import_cmd(cli_t *c);
 int members_balance_cmd(cli_t *c);
 int entries_why_cmd(cli_t *c);
 
-int rules_verify_trace_cmd(cli_t *c);
-
 int jobs_ls_cmd(cli_t *c);
 int jobs_retry_cmd(cli_t *c);
 int jobs_cancel_cmd(cli_t *c);

@@ -9,6 +9,7 @@
 
 #include "cli.h"
 #include "commands.h"
+#include "rules_cmd.h"
 #include "ly_banned.h"
 
 
@@ -103,12 +104,16 @@ static const cli_opt_t  generate_opts[] = {
     { NULL, NULL, NULL }
 };
 
-#if __has_include("rules_cmd.h")
 static const cli_opt_t  rules_opts[] = {
+    { "catalogue", "FILE", "the facts that rules may read" },
     { "offline", NULL, "read everything from files, ask nobody" },
     { NULL, NULL, NULL }
 };
-#endif
+
+static const cli_opt_t  eval_opts[] = {
+    { "compatible", NULL, "classic JsonLogic with JavaScript's coercions" },
+    { NULL, NULL, NULL }
+};
 
 
 const cli_cmd_t  cli_commands[] = {
@@ -140,11 +145,19 @@ const cli_cmd_t  cli_commands[] = {
     { "entries", "why", "ID", "API",
       "why a ledger entry is there, value by value", 1, 1,
       entries_why_cmd, api_opts },
-#if __has_include("rules_cmd.h")
+    { "rules", "check", "FILE...", "files",
+      "is a rule document in order; every fault is named", 1, CLI_ARGS - 1,
+      rules_check_cmd, rules_opts },
+    { "rules", "fmt", "FILE", "files",
+      "a rule document in its normal form", 1, 1, rules_fmt_cmd, rules_opts },
+    { "rules", "explain", "FILE", "files",
+      "a rule in plain English", 1, 1, rules_explain_cmd, rules_opts },
+    { "rules", "eval", "", "files",
+      "JSON lines {\"rule\", \"data\"} from stdin, an answer each", 0, 0,
+      rules_eval_cmd, eval_opts },
     { "rules", "verify-trace", "FILE...", "files",
       "recompute the points of a stored trace", 1, CLI_ARGS - 1,
       rules_verify_trace_cmd, rules_opts },
-#endif
     { "jobs", "ls", "", "database",
       "jobs, the newest first", 0, 0, jobs_ls_cmd, jobs_opts },
     { "jobs", "retry", "ID", "database",
