@@ -15,6 +15,7 @@ returns bigint
 language sql immutable parallel safe
 return (hashtextextended(p_tenant::text, 7101) & ~127::bigint)
     | (hashtextextended(p_external_id, 7102) & 127);
+comment on function loyalty.enrol_lock_key(uuid, text) is 'advisory lock of an external id';
 
 -- Finds or enrols a member for each reference (external id, source, exact); the arrays run in
 -- parallel and may repeat. One that is not exact is any source's, or is enrolled under its own.
@@ -100,6 +101,7 @@ begin
                     where p.tenant_id = p_tenant and p.status <> 'archived'
                       and p.join_policy = 'on_first_event');
 end $$;
+comment on function loyalty.joins_on_event(uuid) is 'whether an event enrols its member';
 
 create or replace function loyalty.events_accept(p_tenant uuid, p_call jsonb, p_items jsonb)
 returns table (n int, status int, event_id uuid, member_id uuid, problem jsonb)
@@ -322,6 +324,7 @@ begin
            with ordinality as i (id, member, status, problem, n)
      order by i.n;
 end $$;
+comment on function loyalty.events_accept(uuid, jsonb, jsonb) is 'accepts events, many at once';
 
 create or replace function loyalty.event_member_problem(p_call jsonb, p_code text) returns jsonb
 language plpgsql stable as $$
@@ -329,3 +332,5 @@ begin
     return loyalty.problem_json(p_call, 422, p_code, null,
         jsonb_build_array(jsonb_build_object('pointer', '/member', 'code', p_code)));
 end $$;
+comment on function loyalty.event_member_problem(jsonb, text) is
+    'a refusal that points at the member';

@@ -14,6 +14,7 @@ begin
         'created_at', loyalty.time_text(p_row.created_at),
         'updated_at', loyalty.time_text(p_row.updated_at))::text;
 end $$;
+comment on function loyalty.program_text(loyalty.program) is 'a program as JSON';
 
 -- what a schema cannot say: the time zone must be one the database knows
 create or replace function loyalty.program_faults(p_body jsonb) returns jsonb
@@ -32,6 +33,8 @@ exception when invalid_parameter_value then
     return jsonb_build_array(jsonb_build_object('pointer', '/timezone',
         'code', 'value.invalid', 'detail', 'A name of the IANA time zone database.'));
 end $$;
+comment on function loyalty.program_faults(jsonb) is
+    'faults of a program that a schema cannot say';
 
 create or replace function api.program_create(p_tenant uuid, p_call jsonb, p_body jsonb)
 returns api.answer
@@ -64,10 +67,12 @@ begin
             coalesce(nullif(p_body->'metadata', 'null'), '{}'))
     returning p.* into v_row;
     perform loyalty.change_add(p_tenant, 'program', v_row.program_id::text);
-    v_answer := loyalty.answer(201, loyalty.program_text(v_row), 'Location: /v1/programs/' || loyalty.id_text('prg', v_row.program_id) || E'\n'
+    v_answer := loyalty.answer(201, loyalty.program_text(v_row),
+        'Location: /v1/programs/' || loyalty.id_text('prg', v_row.program_id) || E'\n'
             || loyalty.etag_line(v_row.version));
     return loyalty.idempotency_end(p_tenant, p_call, 'program_create', v_answer);
 end $$;
+comment on function api.program_create(uuid, jsonb, jsonb) is 'POST /programs';
 
 create or replace function api.program_get(p_tenant uuid, p_call jsonb, p_id text)
 returns api.answer
@@ -84,6 +89,7 @@ begin
     end if;
     return loyalty.answer(200, loyalty.program_text(v_row), loyalty.etag_line(v_row.version));
 end $$;
+comment on function api.program_get(uuid, jsonb, text) is 'GET /programs/{program}';
 
 -- merges what is given; metadata is replaced as a whole
 create or replace function api.program_update(p_tenant uuid, p_call jsonb, p_id text,
@@ -128,10 +134,12 @@ begin
          where p.tenant_id = p_tenant and p.program_id = v_row.program_id
         returning p.* into v_row;
         perform loyalty.change_add(p_tenant, 'program', v_row.program_id::text);
-        v_answer := loyalty.answer(200, loyalty.program_text(v_row), loyalty.etag_line(v_row.version));
+        v_answer := loyalty.answer(200, loyalty.program_text(v_row),
+                                   loyalty.etag_line(v_row.version));
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'program_update', v_answer);
 end $$;
+comment on function api.program_update(uuid, jsonb, text, jsonb) is 'PATCH /programs/{program}';
 
 -- to p_to from one of p_from; standing there already is no fault. If-Match is checked when sent.
 create or replace function loyalty.program_move(p_tenant uuid, p_call jsonb, p_operation text,
@@ -166,10 +174,13 @@ begin
             returning p.* into v_row;
             perform loyalty.change_add(p_tenant, 'program', v_row.program_id::text);
         end if;
-        v_answer := loyalty.answer(200, loyalty.program_text(v_row), loyalty.etag_line(v_row.version));
+        v_answer := loyalty.answer(200, loyalty.program_text(v_row),
+                                   loyalty.etag_line(v_row.version));
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, p_operation, v_answer);
 end $$;
+comment on function loyalty.program_move(uuid, jsonb, text, text, text[], text) is
+    'moves a program to another status';
 
 create or replace function api.program_activate(p_tenant uuid, p_call jsonb, p_id text)
 returns api.answer
@@ -179,6 +190,7 @@ begin
     return loyalty.program_move(p_tenant, p_call, 'program_activate', p_id,
                                 array['draft', 'paused'], 'active');
 end $$;
+comment on function api.program_activate(uuid, jsonb, text) is 'POST /programs/{program}/activate';
 
 create or replace function api.program_pause(p_tenant uuid, p_call jsonb, p_id text)
 returns api.answer
@@ -188,3 +200,4 @@ begin
     return loyalty.program_move(p_tenant, p_call, 'program_pause', p_id, array['active'],
                                 'paused');
 end $$;
+comment on function api.program_pause(uuid, jsonb, text) is 'POST /programs/{program}/pause';

@@ -1,7 +1,7 @@
 -- POST /programs/{id}/wallets, GET and PATCH /programs/{id}/wallets/{wid}.
 -- A wallet's code, scale and place are given once: entries and the edge's cache rest on them.
--- Refuses: 404 program.not_found, wallet.not_found, 428 and 412 (If-Match), 422 with every fault, 409 wallet.code_taken,
--- 422 wallet.too_many over 64 wallets.
+-- Refuses: 404 program.not_found, wallet.not_found, 428 and 412 (If-Match), 422 with every fault,
+-- 409 wallet.code_taken, 422 wallet.too_many over 64 wallets.
 -- Locks: idempotency key → tenant (a new wallet takes the next place) → wallet.
 -- Writes: wallet, tenant (generation, for cached balances lack the new wallet), change.
 
@@ -20,6 +20,7 @@ begin
         'created_at', loyalty.time_text(p_row.created_at),
         'updated_at', loyalty.time_text(p_row.updated_at))::text;
 end $$;
+comment on function loyalty.wallet_text(loyalty.wallet) is 'a wallet as JSON';
 
 -- what a policy needs beside its name
 create or replace function loyalty.wallet_faults(p_row loyalty.wallet) returns jsonb
@@ -45,6 +46,7 @@ begin
     end if;
     return v_errors;
 end $$;
+comment on function loyalty.wallet_faults(loyalty.wallet) is 'faults of a wallet''s policies';
 
 -- p_row with the members of p_body that a wallet may change; a policy is replaced as a whole
 create or replace function loyalty.wallet_merge(p_row loyalty.wallet, p_body jsonb)
@@ -66,6 +68,8 @@ begin
     p_row.metadata := coalesce(nullif(p_body->'metadata', 'null'), p_row.metadata);
     return p_row;
 end $$;
+comment on function loyalty.wallet_merge(loyalty.wallet, jsonb) is
+    'a wallet with the members of a body';
 
 create or replace function api.wallet_create(p_tenant uuid, p_call jsonb, p_id text,
     p_body jsonb) returns api.answer
@@ -123,12 +127,15 @@ begin
          where t.tenant_id = p_tenant;
         perform loyalty.change_add(p_tenant, 'wallet', v_row.wallet_id::text);
         perform loyalty.change_add(p_tenant, 'tenant', p_tenant::text);
-        v_answer := loyalty.answer(201, loyalty.wallet_text(v_row), 'Location: /v1/programs/' || loyalty.id_text('prg', v_program) || '/wallets/'
+        v_answer := loyalty.answer(201, loyalty.wallet_text(v_row),
+            'Location: /v1/programs/' || loyalty.id_text('prg', v_program) || '/wallets/'
                 || loyalty.id_text('wal', v_row.wallet_id) || E'\n'
                 || loyalty.etag_line(v_row.version), '[{"k":"directory"}]');
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'wallet_create', v_answer);
 end $$;
+comment on function api.wallet_create(uuid, jsonb, text, jsonb) is
+    'POST /programs/{program}/wallets';
 
 create or replace function api.wallet_update(p_tenant uuid, p_call jsonb, p_id text, p_wid text,
     p_body jsonb) returns api.answer
@@ -171,10 +178,13 @@ begin
          where w.tenant_id = p_tenant and w.wallet_id = v_row.wallet_id
         returning w.* into v_row;
         perform loyalty.change_add(p_tenant, 'wallet', v_row.wallet_id::text);
-        v_answer := loyalty.answer(200, loyalty.wallet_text(v_row), loyalty.etag_line(v_row.version), '[{"k":"directory"}]');
+        v_answer := loyalty.answer(200, loyalty.wallet_text(v_row),
+                                   loyalty.etag_line(v_row.version), '[{"k":"directory"}]');
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'wallet_update', v_answer);
 end $$;
+comment on function api.wallet_update(uuid, jsonb, text, text, jsonb) is
+    'PATCH /programs/{program}/wallets/{wallet}';
 
 create or replace function api.wallet_get(p_tenant uuid, p_call jsonb, p_program text,
     p_wallet text) returns api.answer
@@ -192,3 +202,5 @@ begin
     end if;
     return loyalty.answer(200, loyalty.wallet_text(v_row), loyalty.etag_line(v_row.version));
 end $$;
+comment on function api.wallet_get(uuid, jsonb, text, text) is
+    'GET /programs/{program}/wallets/{wallet}';

@@ -1,6 +1,7 @@
 -- POST /earning-rules/{id}/publish: the worker compiles the draft and puts it in force.
 -- The answer is 202 with the command to wait for; api.command_result gives what came of it.
--- Refuses: 404 rule.not_found, 422 rule.no_draft, 409 rule.state, 412 when If-Match is sent and stale.
+-- Refuses: 404 rule.not_found, 422 rule.no_draft, 409 rule.state, 412 when If-Match is
+-- sent and stale.
 -- Locks: idempotency key → rule. Writes: command.
 
 create or replace function api.rule_publish(p_tenant uuid, p_call jsonb, p_id text)
@@ -35,12 +36,16 @@ begin
         values (p_tenant, v_command, 'rule.publish',
                 jsonb_build_object('rule', v_row.rule_id, 'version', v_row.version),
                 jsonb_build_object('id', p_call->'principal', 'kind', p_call->'kind'));
-        v_answer := loyalty.answer(202, json_build_object('object', 'command', 'id', loyalty.id_text('cmd', v_command),
-                              'status', 'queued')::text, 'Location: /v1/earning-rules/' || loyalty.id_text('rul', v_row.rule_id) || E'\n', jsonb_build_array(jsonb_build_object('k', 'wait', 'id', v_command),
+        v_answer := loyalty.answer(202,
+            json_build_object('object', 'command', 'id', loyalty.id_text('cmd', v_command),
+                              'status', 'queued')::text,
+            'Location: /v1/earning-rules/' || loyalty.id_text('rul', v_row.rule_id) || E'\n',
+            jsonb_build_array(jsonb_build_object('k', 'wait', 'id', v_command),
                               jsonb_build_object('k', 'poke'))::text);
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'rule_publish', v_answer);
 end $$;
+comment on function api.rule_publish(uuid, jsonb, text) is 'POST /earning-rules/{rule}/publish';
 
 -- What came of a command: the worker's answer, with `status` from its row. A problem gets this
 -- request's id. 202 when it is still queued, 404 when there is none.
@@ -70,7 +75,9 @@ begin
         select r.* into v_rule
           from loyalty.rule r
          where r.tenant_id = p_tenant and r.rule_id = (v_row.args->>'rule')::uuid;
-        return loyalty.answer(v_row.status, loyalty.rule_text(v_rule), loyalty.etag_line(v_rule.version));
+        return loyalty.answer(v_row.status, loyalty.rule_text(v_rule),
+                              loyalty.etag_line(v_rule.version));
     end if;
     return loyalty.answer(v_row.status, v_row.answer::text);
 end $$;
+comment on function api.command_result(uuid, jsonb, uuid) is 'what came of a command';

@@ -1,8 +1,8 @@
 -- POST, GET /earning-rules, PUT /earning-rules/{id}/draft.
 -- A rule has a draft, which can be changed, and versions, which cannot; one of them is in force.
 -- The draft is kept as it was sent: the worker checks its types when it is published.
--- Refuses: 404 rule.not_found, 409 rule.state, 422 program.not_found in a body, 428 and 412 (If-Match, or
--- If-None-Match: * for a first draft).
+-- Refuses: 404 rule.not_found, 409 rule.state, 422 program.not_found in a body, 428 and 412
+-- (If-Match, or If-None-Match: * for a first draft).
 -- Locks: idempotency key → rule. Writes: rule.
 
 create or replace function loyalty.rule_text(p_row loyalty.rule) returns text
@@ -25,6 +25,7 @@ begin
         'created_at', loyalty.time_text(p_row.created_at),
         'updated_at', loyalty.time_text(p_row.updated_at))::text;
 end $$;
+comment on function loyalty.rule_text(loyalty.rule) is 'a rule as JSON';
 
 create or replace function api.rule_create(p_tenant uuid, p_call jsonb, p_body jsonb)
 returns api.answer
@@ -53,10 +54,12 @@ begin
             p_body->>'name', coalesce((p_body#>>'{draft,base}')::boolean, false), 'draft',
             nullif(p_body->'draft', 'null'))
     returning r.* into v_row;
-    v_answer := loyalty.answer(201, loyalty.rule_text(v_row), 'Location: /v1/earning-rules/' || loyalty.id_text('rul', v_row.rule_id) || E'\n'
+    v_answer := loyalty.answer(201, loyalty.rule_text(v_row),
+        'Location: /v1/earning-rules/' || loyalty.id_text('rul', v_row.rule_id) || E'\n'
             || loyalty.etag_line(v_row.version));
     return loyalty.idempotency_end(p_tenant, p_call, 'rule_create', v_answer);
 end $$;
+comment on function api.rule_create(uuid, jsonb, jsonb) is 'POST /earning-rules';
 
 create or replace function api.rule_get(p_tenant uuid, p_call jsonb, p_id text)
 returns api.answer
@@ -73,6 +76,7 @@ begin
     end if;
     return loyalty.answer(200, loyalty.rule_text(v_row), loyalty.etag_line(v_row.version));
 end $$;
+comment on function api.rule_get(uuid, jsonb, text) is 'GET /earning-rules/{rule}';
 
 -- the whole draft; what is published stays in force until the next publish
 create or replace function api.rule_draft(p_tenant uuid, p_call jsonb, p_id text,
@@ -113,3 +117,4 @@ begin
     returning r.* into v_row;
     return loyalty.answer(200, loyalty.rule_text(v_row), loyalty.etag_line(v_row.version));
 end $$;
+comment on function api.rule_draft(uuid, jsonb, text, jsonb) is 'PUT /earning-rules/{rule}/draft';

@@ -1,5 +1,6 @@
 -- GET, PATCH, DELETE /webhook-endpoints/{id} and POST /webhook-endpoints/{id}/test.
--- Refuses: 404 endpoint.not_found, 409 endpoint.state, 428 and 412 (If-Match), 422 with every fault.
+-- Refuses: 404 endpoint.not_found, 409 endpoint.state, 428 and 412 (If-Match), 422 with
+-- every fault.
 -- Locks: idempotency key → webhook_endpoint. Writes: webhook_endpoint, endpoint_secret, outbox.
 
 create or replace function api.endpoint_get(p_tenant uuid, p_call jsonb, p_id text)
@@ -16,8 +17,10 @@ begin
     if not found then
         return loyalty.problem(p_call, 404, 'endpoint.not_found');
     end if;
-    return loyalty.answer(200, loyalty.endpoint_text(v_row, null), loyalty.etag_line(v_row.version));
+    return loyalty.answer(200, loyalty.endpoint_text(v_row, null),
+                          loyalty.etag_line(v_row.version));
 end $$;
+comment on function api.endpoint_get(uuid, jsonb, text) is 'GET /webhook-endpoints/{endpoint}';
 
 -- the status may be set to active (it starts afresh) or disabled
 create or replace function api.endpoint_update(p_tenant uuid, p_call jsonb, p_id text,
@@ -66,10 +69,13 @@ begin
                version = e.version + 1, updated_at = clock_timestamp()
          where e.tenant_id = p_tenant and e.endpoint_id = v_row.endpoint_id
         returning e.* into v_row;
-        v_answer := loyalty.answer(200, loyalty.endpoint_text(v_row, null), loyalty.etag_line(v_row.version));
+        v_answer := loyalty.answer(200, loyalty.endpoint_text(v_row, null),
+                                   loyalty.etag_line(v_row.version));
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'endpoint_update', v_answer);
 end $$;
+comment on function api.endpoint_update(uuid, jsonb, text, jsonb) is
+    'PATCH /webhook-endpoints/{endpoint}';
 
 -- The endpoint gets nothing more and its secrets are gone; its deliveries stay, what was on its
 -- way has failed.
@@ -107,6 +113,8 @@ begin
        and d.status in ('queued', 'retrying');
     return loyalty.answer(204, '');
 end $$;
+comment on function api.endpoint_delete(uuid, jsonb, text) is
+    'DELETE /webhook-endpoints/{endpoint}';
 
 -- sends one endpoint.test message to this endpoint alone
 create or replace function api.endpoint_test(p_tenant uuid, p_call jsonb, p_id text)
@@ -138,8 +146,11 @@ begin
                 jsonb_build_object('endpoint', loyalty.id_text('whe', v_row.endpoint_id)));
         v_answer := loyalty.answer(202, json_build_object('object', 'webhook_message',
                 'id', loyalty.id_text('msg', v_message), 'type', 'endpoint.test',
-                'endpoint', loyalty.id_text('whe', v_row.endpoint_id))::text, 'Location: /v1/webhook-deliveries?endpoint='
+                'endpoint', loyalty.id_text('whe', v_row.endpoint_id))::text,
+            'Location: /v1/webhook-deliveries?endpoint='
                 || loyalty.id_text('whe', v_row.endpoint_id) || E'\n', '[{"k":"poke"}]');
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'endpoint_test', v_answer);
 end $$;
+comment on function api.endpoint_test(uuid, jsonb, text) is
+    'POST /webhook-endpoints/{endpoint}/test';

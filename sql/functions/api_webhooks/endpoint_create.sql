@@ -40,11 +40,14 @@ begin
     values (p_tenant, v_row.endpoint_id, decode(v_minted->>'wrapped_key', 'base64'));
     insert into loyalty.endpoint_secret (tenant_id, endpoint_id, number, sealed)
     values (p_tenant, v_row.endpoint_id, 1, v_minted->>'secret_sealed');
-    v_answer := loyalty.answer(201, loyalty.endpoint_text(v_row, loyalty.sealed_out(p_call, v_row.endpoint_id, 'secret',
-            decode(v_minted->>'wrapped_key', 'base64'), v_minted->>'secret_sealed')), 'Location: /v1/webhook-endpoints/' || loyalty.id_text('whe', v_row.endpoint_id) || E'\n'
+    v_answer := loyalty.answer(201,
+        loyalty.endpoint_text(v_row, loyalty.sealed_out(p_call, v_row.endpoint_id, 'secret',
+            decode(v_minted->>'wrapped_key', 'base64'), v_minted->>'secret_sealed')),
+        'Location: /v1/webhook-endpoints/' || loyalty.id_text('whe', v_row.endpoint_id) || E'\n'
             || loyalty.etag_line(v_row.version));
     return loyalty.idempotency_end(p_tenant, p_call, 'endpoint_create', v_answer);
 end $$;
+comment on function api.endpoint_create(uuid, jsonb, jsonb) is 'POST /webhook-endpoints';
 
 -- every fault of the members that are there, with its pointer
 create or replace function loyalty.endpoint_faults(p_tenant uuid, p_body jsonb) returns jsonb
@@ -76,3 +79,5 @@ begin
     end if;
     return v_errors;
 end $$;
+comment on function loyalty.endpoint_faults(uuid, jsonb) is
+    'faults of an endpoint that a schema cannot say';

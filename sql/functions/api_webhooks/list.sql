@@ -1,7 +1,8 @@
 -- GET /webhook-endpoints and GET /webhook-deliveries, newest first.
 -- Locks nothing, writes nothing. A deleted endpoint is not listed; its deliveries are.
 
-create or replace function api.endpoint_list(p_tenant uuid, p_call jsonb, p_limit text) returns api.answer
+create or replace function api.endpoint_list(p_tenant uuid, p_call jsonb, p_limit text)
+returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_limit int := loyalty.list_limit(p_limit);

@@ -20,6 +20,7 @@ begin
     end if;
     return left(v_json::text, -1) || ', "secret" : ' || to_json(p_secret)::text || '}';
 end $$;
+comment on function loyalty.endpoint_text(loyalty.webhook_endpoint, text) is 'an endpoint as JSON';
 
 create or replace function loyalty.delivery_text(p_row loyalty.delivery) returns text
 language plpgsql stable as $$
@@ -40,6 +41,9 @@ begin
         'sequence', p_row.sequence, 'status', p_row.status, 'attempt', p_row.attempt,
         'next_at', case when p_row.status in ('queued', 'retrying')
                         then loyalty.time_text(p_row.next_at) end,
-        'last_attempt', v_attempts->-1, 'attempts', v_attempts, 'created_at', loyalty.time_text(p_row.created_at),
+        'last_attempt', v_attempts->-1, 'attempts', v_attempts,
+        'created_at', loyalty.time_text(p_row.created_at),
         'updated_at', loyalty.time_text(p_row.updated_at))::text;
 end $$;
+comment on function loyalty.delivery_text(loyalty.delivery) is
+    'a delivery with its attempts as JSON';

@@ -11,6 +11,7 @@ begin
     select k.* into v_key from loyalty.api_key k where k.digest = p_digest;
     return loyalty.dir_api_key(v_key);
 end $$;
+comment on function dir.credential(bytea) is 'the record of one API key, by digest';
 
 -- The revocation that stands against a token's session, user, member, tenant or kid: its record,
 -- `{"revoked":true,…}`; `{"revoked":false}` when none does. A token issued after `not_before`
@@ -34,3 +35,5 @@ begin
     end if;
     return loyalty.dir_revocation(v_row) || '{"revoked": true}';
 end $$;
+comment on function dir.session_check(uuid, text, text) is
+    'the revocation that stands against a token';

@@ -12,3 +12,4 @@ begin
         || '.' || 'loyalty.change'::pg_catalog.regclass::oid::text
         || '.' || loyalty.dir_us(pg_catalog.pg_postmaster_start_time())::text;
 end $$;
+comment on function dir.incarnation() is 'names this life of the database';

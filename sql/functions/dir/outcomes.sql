@@ -15,3 +15,4 @@ begin
                     where c.tenant_id = w.tenant_id and c.command_id = w.id
                       and c.state = 'done');
 end $$;
+comment on function dir.outcomes(uuid[], uuid[]) is 'which events and commands have their outcome';

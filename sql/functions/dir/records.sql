@@ -5,6 +5,8 @@
 create or replace function loyalty.dir_us(p_at timestamptz) returns bigint
 language sql immutable parallel safe
 return case when isfinite(p_at) then (extract(epoch from p_at) * 1000000)::bigint end;
+comment on function loyalty.dir_us(timestamptz) is
+    'microseconds since 1970; null for null and infinity';
 
 create or replace function loyalty.dir_plan(p loyalty.plan) returns jsonb
 language plpgsql stable as $$
@@ -16,6 +18,7 @@ begin
         'request_burst', p.request_burst, 'key_rate', p.key_rate, 'key_burst', p.key_burst,
         'inflight_writes', p.inflight_writes, 'inflight_batches', p.inflight_batches);
 end $$;
+comment on function loyalty.dir_plan(loyalty.plan) is 'directory record of a plan';
 
 -- the wallets are read under the tenant's policy, so the setting must name this tenant
 create or replace function loyalty.dir_tenant(t loyalty.tenant) returns jsonb
@@ -37,6 +40,7 @@ begin
         'origins', to_jsonb(coalesce(t.origins, '{}')), 'wallets', v_wallets,
         'timezone', t.timezone);
 end $$;
+comment on function loyalty.dir_tenant(loyalty.tenant) is 'directory record of a tenant';
 
 create or replace function loyalty.dir_wallet(w loyalty.wallet) returns jsonb
 language plpgsql stable as $$
@@ -47,6 +51,7 @@ begin
     return jsonb_build_object('id', w.wallet_id, 'tenant', w.tenant_id, 'program', w.program_id,
         'code', w.code, 'ordinal', w.ordinal);
 end $$;
+comment on function loyalty.dir_wallet(loyalty.wallet) is 'directory record of a wallet';
 
 create or replace function loyalty.dir_api_key(k loyalty.api_key) returns jsonb
 language plpgsql stable as $$
@@ -60,6 +65,7 @@ begin
         'api_version', k.api_version, 'state', k.state,
         'expires_at', loyalty.dir_us(k.expires_at));
 end $$;
+comment on function loyalty.dir_api_key(loyalty.api_key) is 'directory record of an API key';
 
 create or replace function loyalty.dir_signing_key(k loyalty.signing_key) returns jsonb
 language plpgsql stable as $$
@@ -70,6 +76,8 @@ begin
     return jsonb_build_object('kid', k.kid, 'alg', k.alg, 'pem', k.public_pem,
         'state', k.state);
 end $$;
+comment on function loyalty.dir_signing_key(loyalty.signing_key) is
+    'directory record of a signing key';
 
 create or replace function loyalty.dir_revocation(r loyalty.revocation) returns jsonb
 language plpgsql stable as $$
@@ -81,3 +89,5 @@ begin
         'not_before', loyalty.dir_us(r.not_before),
         'expires_at', loyalty.dir_us(r.expires_at));
 end $$;
+comment on function loyalty.dir_revocation(loyalty.revocation) is
+    'directory record of a revocation';

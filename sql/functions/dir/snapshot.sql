@@ -42,3 +42,4 @@ begin
      where r.expires_at is null or r.expires_at > pg_catalog.now()
      order by r.tenant_id, r.kind, r.ref;
 end $$;
+comment on function dir.snapshot() is 'the whole directory, with the mark that changes go on from';

@@ -17,6 +17,7 @@ begin
      order by j.job_id desc
      limit least(coalesce(p_limit, 100), 1000);
 end $$;
+comment on function ops.jobs_list(uuid, text, text, int) is 'jobs, newest first';
 
 -- discarded, cancelled and retryable jobs become available now; false for any other
 create or replace function ops.jobs_retry(p_job bigint) returns boolean
@@ -28,6 +29,7 @@ begin
      where j.job_id = p_job and j.state in ('discarded', 'cancelled', 'retryable', 'scheduled');
     return found;
 end $$;
+comment on function ops.jobs_retry(bigint) is 'makes a job available now';
 
 -- a job that has not begun is cancelled; a running one finishes. False when it was too late.
 create or replace function ops.jobs_cancel(p_job bigint) returns boolean
@@ -38,3 +40,4 @@ begin
      where j.job_id = p_job and j.state in ('available', 'scheduled', 'retryable');
     return found;
 end $$;
+comment on function ops.jobs_cancel(bigint) is 'cancels a job that has not begun';

@@ -2,7 +2,8 @@
 -- Writes: api_key, change (kind api_key, ref the digest in hex).
 
 -- p_key: {"id":uuid,"digest":hex,"prefix","last4","name","kind":"secret|publishable",
---   "mode":"live|test","scopes":[…],"addresses":[cidr…],"api_version":date,"expires_at":time|null}
+--   "mode":"live|test","scopes":[…],"addresses":[cidr…],"api_version":date,
+--   "expires_at":time|null}
 -- Raises when the key's mode is not the tenant's, or the tenant is unknown.
 create or replace function ops.key_create(p_tenant uuid, p_key jsonb) returns jsonb
 language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
@@ -34,6 +35,7 @@ begin
     return loyalty.dir_api_key(v_row) || jsonb_build_object(
         'key', loyalty.id_text('key', v_row.key_id), 'name', v_row.name);
 end $$;
+comment on function ops.key_create(uuid, jsonb) is 'stores an API key by its digest';
 
 -- false when there is no such key that is not revoked already
 create or replace function ops.key_revoke(p_tenant uuid, p_key uuid) returns boolean
@@ -52,6 +54,7 @@ begin
     perform loyalty.change_add(p_tenant, 'api_key', encode(v_digest, 'hex'));
     return true;
 end $$;
+comment on function ops.key_revoke(uuid, uuid) is 'revokes an API key';
 
 create or replace function ops.key_list(p_tenant uuid) returns setof jsonb
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
@@ -66,3 +69,4 @@ begin
      where k.tenant_id = p_tenant
      order by k.key_id;
 end $$;
+comment on function ops.key_list(uuid) is 'API keys of a tenant';

@@ -21,12 +21,14 @@ begin
     perform loyalty.change_add(null, 'plan', v_row.plan_code);
     return loyalty.dir_plan(v_row);
 end $$;
+comment on function ops.plan_put(jsonb) is 'makes or changes a plan';
 
 create or replace function ops.plan_list() returns setof jsonb
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 begin
     return query select loyalty.dir_plan(p) from loyalty.plan p order by p.plan_code;
 end $$;
+comment on function ops.plan_list() is 'plans';
 
 -- The plans that stand from the beginning: `standard`, and `demo`, which is in nobody's way.
 -- One that stands is left as it is.
@@ -45,3 +47,4 @@ begin
             "inflight_writes": 10000, "inflight_batches": 1000}');
     end if;
 end $$;
+comment on function ops.plan_ensure(text) is 'makes a plan of those that stand from the beginning';

@@ -25,8 +25,11 @@ begin
     on conflict (kid) do update set state = excluded.state;
     perform loyalty.change_add(null, 'signing_key', p_key->>'kid');
 end $$;
+comment on function ops.signing_key_put(jsonb) is
+    'adds a signing key or moves it to another state';
 
--- the key of this id, or with null the current one (ES256 before RS256): {"kid","alg","pem","state","sealed_private"}
+-- the key of this id, or with null the current one (ES256 before RS256):
+-- {"kid","alg","pem","state","sealed_private"}
 create or replace function ops.signing_key_get(p_kid text) returns jsonb
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 declare
@@ -40,6 +43,7 @@ begin
     return loyalty.dir_signing_key(v_row) || jsonb_build_object('sealed_private',
         translate(encode(v_row.sealed_private, 'base64'), E'\n', ''));
 end $$;
+comment on function ops.signing_key_get(text) is 'a signing key with its sealed private half';
 
 -- what was issued before p_not_before to this session, user, member, tenant or kid is void
 create or replace function ops.revocation_put(p_tenant uuid, p_kind text, p_ref text,
@@ -54,3 +58,5 @@ begin
            expires_at = greatest(r.expires_at, excluded.expires_at);
     perform loyalty.change_add(p_tenant, 'revocation', p_kind || ':' || p_ref);
 end $$;
+comment on function ops.revocation_put(uuid, text, text, timestamptz, timestamptz) is
+    'voids what was issued before an instant';

@@ -2,8 +2,8 @@
 -- Locks: the slug's unique row. Writes: tenant, host, program, wallet, app_user, data_key, change
 -- (kinds tenant, host, program, wallet).
 
--- p_args: {"slug","name","mode":"live|test","plan","timezone","currency","locale","wrapped_key":b64,
---   "hosts":[…],"origins":[…],
+-- p_args: {"slug","name","mode":"live|test","plan","timezone","currency","locale",
+--   "wrapped_key":b64,"hosts":[…],"origins":[…],
 --   "program":{"name","join_policy","return_policy"}|null, "wallet":{"code","unit_one","unit_many",
 --   "scale"}|null,
 --   "owner":{"id":uuid,"email_blind":hex,"sealed":{field: b64},"wrapped_key":b64,"password_hash"}
@@ -72,6 +72,8 @@ begin
     perform loyalty.change_add(p_tenant, 'tenant', p_tenant::text);
     return ops.tenant_find(v_slug) || '{"created": true}';
 end $$;
+comment on function ops.tenant_create(uuid, jsonb) is
+    'makes a tenant whole, or finds it by its slug';
 
 -- the tenant by its slug, with what the command line needs to act for it; null when unknown
 create or replace function ops.tenant_find(p_slug text) returns jsonb
@@ -94,6 +96,7 @@ begin
                                 'status', p.status) order by p.program_id), '[]')
                        from loyalty.program p where p.tenant_id = v_row.tenant_id));
 end $$;
+comment on function ops.tenant_find(text) is 'a tenant by its slug';
 
 create or replace function ops.tenant_list() returns setof jsonb
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
@@ -103,6 +106,7 @@ begin
                'name', t.name, 'status', t.status, 'mode', t.mode, 'plan', t.plan_code)
       from loyalty.tenant t order by t.slug;
 end $$;
+comment on function ops.tenant_list() is 'tenants';
 
 -- provisioning|active → suspended and back; false when the tenant was not in a state for it
 create or replace function ops.tenant_suspend(p_tenant uuid) returns boolean
@@ -118,6 +122,7 @@ begin
     perform loyalty.change_add(p_tenant, 'tenant', p_tenant::text);
     return true;
 end $$;
+comment on function ops.tenant_suspend(uuid) is 'suspends a tenant';
 
 create or replace function ops.tenant_resume(p_tenant uuid) returns boolean
 language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
@@ -132,6 +137,7 @@ begin
     perform loyalty.change_add(p_tenant, 'tenant', p_tenant::text);
     return true;
 end $$;
+comment on function ops.tenant_resume(uuid) is 'reinstates a tenant';
 
 -- another plan, or other origins; null leaves as it is. False for an unknown tenant.
 create or replace function ops.tenant_put(p_tenant uuid, p_plan text, p_origins text[])
@@ -149,6 +155,7 @@ begin
     perform loyalty.change_add(p_tenant, 'tenant', p_tenant::text);
     return true;
 end $$;
+comment on function ops.tenant_put(uuid, text, text[]) is 'changes plan or origins of a tenant';
 
 -- an owner or other user of the team; see tenant_create for p_user. False when the e-mail stands.
 create or replace function ops.user_put(p_tenant uuid, p_user jsonb) returns boolean
@@ -168,3 +175,4 @@ begin
     values (p_tenant, (p_user->>'id')::uuid, decode(p_user->>'wrapped_key', 'base64'));
     return true;
 end $$;
+comment on function ops.user_put(uuid, jsonb) is 'adds a user of the team';
