@@ -328,12 +328,15 @@ rules_retry_failed(lane_t *lane, const batch_t *batch, ly_err_t why)
     ly_err_t    err;
     ly_str_t    params[6], what;
     db_rows_t   rows;
+    db_fault_t  fault;
+
+    /* the next call forgets it */
+    fault = *db_fault(lane->db);
 
     params[0] = batch->events[0].log_id;
     params[1] = batch->events[0].id;
-    params[2] = db_fault(lane->db)->sqlstate[0] == '\0'
-                ? ly_str_c(ly_err_name(why))
-                : ly_str_c(db_fault(lane->db)->sqlstate);
+    params[2] = ly_str_c(fault.sqlstate[0] == '\0' ? ly_err_name(why)
+                                                   : fault.sqlstate);
     params[3] = rules_int(lane->arena, lane->conf->retry_first_ms);
     params[4] = rules_int(lane->arena, lane->conf->retry_max_ms);
     params[5] = rules_int(lane->arena, lane->conf->quarantine_ms);
@@ -694,6 +697,12 @@ rules_turn(lane_t *lane, int64_t *wait_ms)
         lane->stats->failures++;
         lane_fault(lane, "batch failed");
         db_rollback(lane->db);
+
+        /* not even putting it aside works: in no hurry */
+        if (batch.poison.len != 0) {
+            return LY_TEMP;
+        }
+
         *wait_ms = 0;
         return LY_OK;
     }

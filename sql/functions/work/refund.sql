@@ -140,7 +140,7 @@ begin
                 where unique_key is not null
                   and state in ('available', 'running', 'scheduled', 'retryable')
             do update set args = jsonb_set(job.args, '{events}',
-                                           job.args->'events' || excluded.args->'events');
+                                           (job.args->'events') || (excluded.args->'events'));
             return jsonb_build_object('status', 'waiting',
                                       'detail', jsonb_build_object('reason', 'order'));
         end if;

@@ -25,7 +25,7 @@ begin
         where unique_key is not null
           and state in ('available', 'running', 'scheduled', 'retryable')
     do update set args = jsonb_set(job.args, '{events}',
-                                   job.args->'events' || excluded.args->'events');
+                                   (job.args->'events') || (excluded.args->'events'));
 end $$;
 comment on function loyalty.events_park(uuid, jsonb, int) is
     'puts failed events, and those behind them, aside';
