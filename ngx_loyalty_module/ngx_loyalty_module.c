@@ -387,6 +387,9 @@ ngx_loyalty_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         }
 
         clcf->handler = ngx_loyalty_api_handler;
+
+        /* the API has a limit of its own, and says so by a problem */
+        clcf->client_max_body_size = 0;
     }
 
     return NGX_CONF_OK;
