@@ -16,7 +16,6 @@ declare
                                  '00000000-0000-0000-0000-000000000000');
     v_found     record;
     v_data      json[] := '{}';
-    v_last      record;
     r           record;
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
@@ -59,9 +58,10 @@ begin
     loop
         if cardinality(v_data) = v_limit then
             return loyalty.list_answer(p_call, v_data,
-                jsonb_build_object('e', v_last.expires_at::text, 'id', v_last.lot_id));
+                jsonb_build_object('e', v_expires::text, 'id', v_lot));
         end if;
-        v_last := r;
+        v_expires := r.expires_at;
+        v_lot := r.lot_id;
         v_data := v_data || json_build_object('object', 'lot', 'id', loyalty.id_text('lot', r.lot_id),
             'wallet', r.code, 'entry', loyalty.id_text('ent', r.entry_id), 'original', r.original,
             'remaining', r.remaining, 'held', r.held, 'status', r.state,
