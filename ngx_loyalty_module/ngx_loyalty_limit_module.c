@@ -300,16 +300,20 @@ static void
 ngx_loyalty_limit_policy(ngx_loyalty_zone_t *zone,
     ngx_loyalty_policy_t *policy, u_char kind, const u_char *id, size_t len)
 {
-    u_char  buf[17];
-
-    buf[0] = kind;
-    ngx_memcpy(buf + 1, id, len);
-
-    ngx_loyalty_hash16(zone, buf, len + 1, policy->key);
+    u_char  buf[1 + 2 * sizeof(uint64_t) + 16], *p;
 
     if (policy->burst == 0) {
         policy->burst = policy->rate;
     }
+
+    /* another plan begins with a bucket of its own: a full one */
+
+    buf[0] = kind;
+    p = ngx_cpymem(buf + 1, &policy->rate, sizeof(policy->rate));
+    p = ngx_cpymem(p, &policy->burst, sizeof(policy->burst));
+    p = ngx_cpymem(p, id, len);
+
+    ngx_loyalty_hash16(zone, buf, p - buf, policy->key);
 }
 
 
