@@ -80,6 +80,7 @@ db_open(cli_t *c, const char *role, int *code)
     }
 
     (void) PQsetNoticeReceiver(db->conn, quiet, c);
+    *code = CLI_OK;
 
     return db;
 }

@@ -727,6 +727,26 @@ sub nginx_reload {
     kill 'HUP', $pid;
 }
 
+# reloads nginx and returns when a new connection meets a certificate with
+# this name
+sub nginx_serves {
+    my ($self, $host) = @_;
+    return if !$self->pid('nginx');
+
+    require Loyalty::Http;
+    $self->nginx_reload;
+    my $good = 0;
+
+    # an old process may still take a connection while it is told to leave
+    $self->wait_for("the certificate of $host", 20, sub {
+        my $c = Loyalty::Http->new(tls => 1, host => $host, timeout => 5,
+            port => $self->{https}, ca => $self->path('tls/ca.pem'));
+        $good = eval { $c->connect; 1 } ? $good + 1 : 0;
+        $c->close;
+        return $good == 5;
+    });
+}
+
 sub nginx_stop {
     my ($self) = @_;
     my $pid = $self->pid('nginx') or return;

@@ -368,7 +368,8 @@ sub tenant {
 
     if (!grep { $_ eq $slug } @SLUGS, @{ $self->{more} // [] }) {
         push @{ $self->{more} }, $slug;
-        $h->nginx_reload if $h->certificate(@SLUGS, @{ $self->{more} });
+        $h->certificate(@SLUGS, @{ $self->{more} });
+        $h->nginx_serves("$slug.$h->{domain}");
     }
 
     $tenant->{key} = $self->key($slug, name => 'tests');
