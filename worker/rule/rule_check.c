@@ -247,7 +247,8 @@ rule_unify(rule_ctx_t *x, rule_ast_t *t, uint32_t first, uint32_t end,
         a = t->arg[i];
 
         if (!rule_is_open(a->type)
-            && (anchor == NULL || rule_is_literal(anchor)))
+            && (anchor == NULL
+                || (rule_is_literal(anchor) && !rule_is_literal(a))))
         {
             anchor = a;
         }

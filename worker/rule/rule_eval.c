@@ -397,6 +397,17 @@ rule_effect_give(rule_eval_t *x, rule_case_t *k, const rule_peffect_t *e,
     const rule_val_t  *c, *list;
 
     c = rule_at(k->program, k->program->off_const, rule_val_t);
+
+    if (e->type == RULE_E_FIXED) {
+        out->raw = rule_dec(&c[e->points]);
+        out->rounded = (int64_t) out->raw.coef;
+
+        /* nothing to share: the lines are not even read */
+        if (out->rounded == 0) {
+            return NULL;
+        }
+    }
+
     list = rule_lines(k, x->in);
 
     if (list->kind == RULE_K_INVALID) {
@@ -411,13 +422,7 @@ rule_effect_give(rule_eval_t *x, rule_case_t *k, const rule_peffect_t *e,
         }
     }
 
-    if (e->type == RULE_E_MULTIPLIER) {
-        return NULL;
-    }
-
-    if (e->type == RULE_E_FIXED) {
-        out->raw = rule_dec(&c[e->points]);
-        out->rounded = (int64_t) out->raw.coef;
+    if (e->type == RULE_E_MULTIPLIER || e->type == RULE_E_FIXED) {
         return NULL;
     }
 
