@@ -52,6 +52,7 @@ begin
         return;
     end if;
 
+    -- the snapshot is that of the statement which reads: what another one sees may be more
     if v_mode = 'sweep' then
         if exists (select from loyalty.log_cursor c
                     where c.shard = any (p_shards) and c.high is not null)
@@ -60,13 +61,12 @@ begin
         end if;
         select min(pg_snapshot_xmin(c.low)) into v_min
           from loyalty.log_cursor c where c.shard = any (p_shards);
-        select (array_agg(l.now))[1], array_agg(l.tenant_id order by l.n),
+        select pg_current_snapshot(), array_agg(l.tenant_id order by l.n),
                array_agg(l.event_id order by l.n), array_agg(l.member_id order by l.n),
                array_agg(l.shard order by l.n), array_agg(l.xid order by l.n),
                array_agg(l.log_id order by l.n)
           into v_now, v_tenants, v_events, v_members, v_shards, v_xids, v_logs
-          from (select l.*, pg_current_snapshot() as now,
-                       row_number() over (order by l.xid, l.log_id) as n
+          from (select l.*, row_number() over (order by l.xid, l.log_id) as n
                   from loyalty.event_log l
                   join loyalty.log_cursor c on c.shard = l.shard
                  where l.xid >= v_min and l.shard = any (p_shards)
@@ -83,12 +83,12 @@ begin
         v_pos := (p_since->>'position')::bigint;
         v_open := array(select pg_snapshot_xip(v_low));
         -- what is left of a transaction that a batch ended in comes first
-        select (array_agg(l.now))[1], array_agg(l.tenant_id order by l.n),
+        select pg_current_snapshot(), array_agg(l.tenant_id order by l.n),
                array_agg(l.event_id order by l.n), array_agg(l.member_id order by l.n),
                array_agg(l.shard order by l.n), array_agg(l.xid order by l.n),
                array_agg(l.log_id order by l.n)
           into v_now, v_tenants, v_events, v_members, v_shards, v_xids, v_logs
-          from (select u.*, pg_current_snapshot() as now, row_number() over () as n
+          from (select u.*, row_number() over () as n
                   from ((select l.* from loyalty.event_log l
                           where l.xid = v_part and l.log_id > v_pos
                             and l.shard = any (p_shards)
@@ -109,7 +109,7 @@ begin
 
     return query select 'batch', null::uuid, null::uuid, null::uuid, 0, null::smallint,
         null::text, null::bigint, false,
-        json_build_object('mode', v_mode, 'now', coalesce(v_now, pg_current_snapshot())::text,
+        json_build_object('mode', v_mode, 'now', v_now::text,
             'drained', coalesce(cardinality(v_logs), 0) < p_limit)::text, null::text;
 
     for v_tenant in select distinct t from unnest(v_tenants) t order by 1 loop

@@ -140,11 +140,13 @@ begin
                    as i (e, m, k, d, code, n)
              where i.k <> 'pass'
             union all
-            -- refunds that had waited for an order of this batch
+            -- refunds of earlier batches that had waited for an order of this one
             select 1000000 + row_number() over (), w.key::uuid, (w.value->>'member')::uuid,
                    w.value->>'status', w.value->'detail'
               from jsonb_each(p_done) w
-             where w.value ? 'waited') x;
+             where w.value ? 'waited'
+               and not exists (select from jsonb_to_recordset(p_events) as i (e uuid)
+                                where i.e = w.key::uuid)) x;
     if v_e is null then
         return;
     end if;
