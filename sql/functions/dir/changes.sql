@@ -30,11 +30,20 @@ begin
         return;
     end if;
     return query select 'mark'::text, pg_current_snapshot()::text, null::uuid, null::jsonb;
+    -- what carries no record, thousands a second, in one go
+    return query
+    select c.kind, c.ref, c.tenant_id, null::jsonb
+      from loyalty.change c
+     where c.xid >= pg_snapshot_xmin(v_since)
+       and not pg_visible_in_snapshot(c.xid, v_since)
+       and c.kind in ('balance', 'member', 'program')
+     group by c.tenant_id, c.kind, c.ref;
     for v_row in
         select c.tenant_id, c.kind, c.ref, min(c.change_id) as first
           from loyalty.change c
          where c.xid >= pg_snapshot_xmin(v_since)
            and not pg_visible_in_snapshot(c.xid, v_since)
+           and c.kind not in ('balance', 'member', 'program')
          group by c.tenant_id, c.kind, c.ref
          order by first
     loop
