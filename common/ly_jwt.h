@@ -48,6 +48,16 @@ ly_must_check ly_err_t ly_jwt_key_jwk(ly_arena_t *scratch, ly_str_t jwk,
 ly_must_check ly_err_t ly_jwt_key_jwk_node(const ly_json_node_t *jwk,
     ly_jwt_key_t **key);
 
+/*
+ * A key set (RFC 7517, section 5): up to max keys into keys, *n of them.  Keys
+ * of another kind, algorithm or use are passed over.  The whole set is refused
+ * (LY_DENIED) if it publishes a symmetric or private key, or has two keys of
+ * one kid; LY_LIMIT for more than max keys of ours, LY_PARSE.  On failure
+ * nothing is left to destroy.
+ */
+ly_must_check ly_err_t ly_jwt_key_set(ly_arena_t *scratch, ly_str_t jwks,
+    ly_jwt_key_t **keys, size_t max, size_t *n);
+
 void ly_jwt_key_destroy(ly_jwt_key_t *key);         /* NULL is fine */
 ly_jwt_alg_e ly_jwt_key_alg(const ly_jwt_key_t *key);
 

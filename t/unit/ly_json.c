@@ -569,13 +569,14 @@ fault_pointer_cut(void)
     ly_json_node_t   *root;
     ly_json_fault_t   fault;
 
+    static const char  text[] =
+        "{\"short\":{\"0123456789012345678901234567890123456789"
+        "012345678901234567890123456789012345678901234567890123"
+        "456789012345678901234567890123456789\":{\"k\":[,]}}}";
+
     a = ly_arena_create(1 << 16, NULL);
 
-    (void) !ly_json_parse(a,
-        ly_str("{\"short\":{\"0123456789012345678901234567890123456789"
-               "012345678901234567890123456789012345678901234567890123"
-               "456789012345678901234567890123456789\":{\"k\":[,]}}}"),
-        NULL, &root, &fault);
+    (void) !ly_json_parse(a, ly_str_c(text), NULL, &root, &fault);
 
     ok(fault.pointer_len < sizeof(fault.pointer)
        && memcmp(fault.pointer, "/short", 6) == 0,

@@ -5,6 +5,13 @@
 #include "ly_log.h"
 
 
+static bool
+has(const ly_json_node_t *node, const char *key)
+{
+    return ly_json_member(node, ly_str_c(key)) != NULL;
+}
+
+
 int
 main(void)
 {
@@ -65,8 +72,7 @@ main(void)
             || out[size] != 'Z'
             || ly_json_parse(a, line, NULL, &root, NULL) != LY_OK
             || ly_json_member(root, ly_str("pid")) == NULL
-            || (ly_json_member(root, ly_str("truncated")) == NULL)
-               != (ly_json_member(root, ly_str("last")) != NULL))
+            || has(root, "truncated") == has(root, "last"))
         {
             bad++;
         }

@@ -10,6 +10,11 @@
 #define ID      "msg_p5jXN8AQM9LWM0D4loKWxJek"
 #define BODY    "{\"test\": 2432232314}"
 #define MAC     "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+/* RFC 8032, 7.1, test 1 */
+#define PAIR    "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="
+#define PUBLIC  "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+
 #define WHEN    1614265330
 
 
@@ -173,12 +178,8 @@ ed25519(void)
     unsigned char      copy[256];
     ly_webhook_key_t  *key, *pub, *mac;
 
-    if (ly_webhook_key_parse(crypto,
-            ly_str("whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A="), &key)
-        != LY_OK
-        || ly_webhook_key_parse(crypto,
-            ly_str("whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="), &pub)
-        != LY_OK
+    if (ly_webhook_key_parse(crypto, ly_str(PAIR), &key) != LY_OK
+        || ly_webhook_key_parse(crypto, ly_str(PUBLIC), &pub) != LY_OK
         || ly_webhook_key_parse(crypto, ly_str(SECRET), &mac) != LY_OK)
     {
         abort();
