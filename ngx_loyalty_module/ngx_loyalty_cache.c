@@ -1,4 +1,5 @@
 #include "ngx_loyalty_cache.h"
+#include "ngx_loyalty_redis.h"
 
 
 static ngx_loyalty_cslot_t *ngx_loyalty_cache_set(ngx_loyalty_zone_t *zone,
@@ -216,6 +217,11 @@ ngx_loyalty_cache_fill(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
     ngx_loyalty_zone_unlock(zone);
 
     ngx_loyalty_metric(CACHE_FILL);
+
+    if (write) {
+        /* this node knows; the others look sooner than by their interval */
+        ngx_loyalty_redis_publish();
+    }
 
     return NGX_OK;
 

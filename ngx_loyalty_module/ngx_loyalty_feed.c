@@ -701,7 +701,9 @@ ngx_loyalty_feed_hint_handler(ngx_event_t *ev)
 
     ngx_loyalty_metric(FEED_HINTS);
 
-    ngx_loyalty_feed_wake();
+    /* the worker of this node has settled something: other nodes cache too */
+
+    ngx_loyalty_feed_hint();
     ngx_loyalty_wait_poke();
     ngx_loyalty_feed_tell_all(feed);
 }
