@@ -1,6 +1,6 @@
 -- Books earned points, many at once: entry, movement, lot, balance, order_earn,
--- change and outbox in one statement for all balances where nothing is owed or
--- due; the others one by one.
+-- and change in one statement for all balances where nothing is owed or due;
+-- the others one by one.
 --
 --   loyalty.book_earns(p_tenant uuid, p_items jsonb)
 --     returns table (ord int, entry_id uuid, points bigint)
@@ -77,7 +77,8 @@ comment on function loyalty.book_earn_one(uuid, uuid, uuid, uuid, bigint, timest
 create or replace function loyalty.book_earns(p_tenant uuid, p_items jsonb)
 returns table (ord int, entry_id uuid, points bigint)
 language plpgsql volatile
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as
 $$
 #variable_conflict use_column
 declare
@@ -255,41 +256,29 @@ begin
                               then x.version else x.version + 1 end
           from h
          where h.last and x.tenant_id = p_tenant and x.wallet_id = h.wallet
-           and x.member_id = h.member
-        returning x.wallet_id, x.member_id, x.available, x.pending, x.held, x.debt, x.version),
+           and x.member_id = h.member),
     new_change as (
         insert into loyalty.change (tenant_id, kind, ref)
-        select p_tenant, 'balance', d.member::text from (select distinct h.member from h) d),
-    new_outbox as (
-        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
-        select p_tenant, loyalty.uuid_v7(), loyalty.entry_message_type(h.type), h.member, h.at,
-               jsonb_build_object('entry', loyalty.id_text('ent', h.entry_id),
-                   'member', loyalty.id_text('mem', h.member), 'wallet', w.code,
-                   'type', loyalty.entry_type_text(h.type), 'points', h.points,
-                   'effective_at', loyalty.time_text(h.at),
-                   'event', loyalty.id_text('evt', h.event), 'hold', null, 'redemption', null,
-                   'reverses', null,
-                   'balance', jsonb_build_object('available', h.available_after,
-                       'pending', h.pending_after, 'held', h.held, 'debt', 0))
-          from h
-          cross join lateral (select x.code from loyalty.wallet x
-                               where x.tenant_id = p_tenant and x.wallet_id = h.wallet offset 0) w
-         where v_told
-         order by h.ord),
-    new_update as (
-        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
-        select p_tenant, loyalty.uuid_v7(), 'balance.updated', b.member_id, v_now,
-               jsonb_build_object('member', loyalty.id_text('mem', b.member_id), 'wallet', w.code,
-                   'available', b.available, 'pending', b.pending, 'held', b.held,
-                   'debt', b.debt, 'version', b.version)
-          from new_balance b
-          cross join lateral (select x.code from loyalty.wallet x
-                               where x.tenant_id = p_tenant and x.wallet_id = b.wallet_id offset 0) w
-         where v_told)
+        select p_tenant, 'balance', d.member::text from (select distinct h.member from h) d)
     select array_agg(h.ord order by h.ord), array_agg(h.entry_id order by h.ord),
            array_agg(h.points order by h.ord)
       into v_ords, v_entries, v_booked
       from h;
+    if v_told and v_ords is not null then
+        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
+        select p_tenant, loyalty.uuid_v7(), loyalty.entry_message_type((e.e).type), (e.e).member_id,
+               (e.e).effective_at, loyalty.entry_message(e.e)
+          from unnest(v_entries) with ordinality as i (id, n)
+          cross join lateral (select x as e from loyalty.entry x
+                               where x.tenant_id = p_tenant and x.entry_id = i.id offset 0) e
+         order by i.n;
+        perform loyalty.balance_tell(b.b, v_now)
+           from (select distinct v_wallet[o] as wallet, v_member[o] as member
+                   from unnest(v_ords) o) d
+          cross join lateral (select x as b from loyalty.balance x
+                               where x.tenant_id = p_tenant and x.wallet_id = d.wallet
+                                 and x.member_id = d.member offset 0) b;
+    end if;
     return query select i.o, i.e, i.p from unnest(v_ords, v_entries, v_booked) as i (o, e, p);
 end
 $$;

@@ -148,7 +148,8 @@ comment on function loyalty.order_share_due(uuid, uuid, loyalty.order_earn, json
 create or replace function loyalty.book_reversal(p_tenant uuid, p_items jsonb)
 returns table (ord int, outcome jsonb)
 language plpgsql volatile
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as
 $$
 #variable_conflict use_column
 declare
