@@ -441,6 +441,7 @@ begin(slot_t *s)
     s->answer.retry_after = -1;
     s->answer.request[0] = '\0';
     s->answer.error[0] = '\0';
+    s->answer.hopeless = false;
     ly_buf_reset(&s->answer.body);
 }
 
@@ -450,6 +451,10 @@ finish(slot_t *s, CURLcode rc)
 {
     if (rc != CURLE_OK) {
         s->answer.status = 0;
+        s->answer.hopeless = rc == CURLE_PEER_FAILED_VERIFICATION
+                             || rc == CURLE_SSL_CACERT_BADFILE
+                             || rc == CURLE_URL_MALFORMAT
+                             || rc == CURLE_UNSUPPORTED_PROTOCOL;
 
         if (s->answer.error[0] == '\0') {
             (void) snprintf(s->answer.error, sizeof(s->answer.error), "%s",

@@ -18,6 +18,7 @@ typedef struct {
     int64_t    retry_after;     /* seconds, or -1 */
     char       request[64];     /* X-Request-Id of the answer */
     char       error[256];      /* libcurl's words */
+    bool       hopeless;        /* no answer, and there will be none */
     ly_buf_t   body;
 } api_answer_t;
 

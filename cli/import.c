@@ -558,7 +558,9 @@ answered(import_t *im, unsigned n)
         return;
     }
 
-    if (a->status == 0 || a->status == 429 || a->status >= 500) {
+    if ((a->status == 0 && !a->hopeless) || a->status == 429
+        || a->status >= 500)
+    {
         again(im, l, a);
         return;
     }

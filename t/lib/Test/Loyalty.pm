@@ -536,8 +536,8 @@ sub dbh {
     return $dbh if $dbh && $dbh->ping;
     return $self->{dbh}{"$role $$"} = DBI->connect(
         "dbi:Pg:host=$self->{house}{run};dbname=loyalty", $role, undef,
-        { RaiseError => 1, PrintError => 0, AutoCommit => 1, AutoInactiveDestroy => 1,
-          pg_enable_utf8 => 0 });
+        { RaiseError => 1, PrintError => 0, PrintWarn => 0, AutoCommit => 1,
+          AutoInactiveDestroy => 1, pg_enable_utf8 => 0 });
 }
 
 # rows as arrays of arrays; statements that give none return their count
