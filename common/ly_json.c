@@ -266,7 +266,8 @@ ly_json_keep(ly_json_parser_t *p, const unsigned char *data, size_t len,
         return true;
     }
 
-    if (p->limits.borrow && data >= p->chunk
+    /* not what stands in a buffer of yajl's */
+    if (p->limits.borrow && p->chunk_len != 0 && data >= p->chunk
         && data < p->chunk + p->chunk_len)
     {
         *out = ly_str_of(data, len);
