@@ -20,7 +20,7 @@ use Time::HiRes qw(sleep time);
 use lib dirname(__FILE__) . '/lib';
 use Test::Loyalty;
 
-my $t = Test::Loyalty->new(plan => 31, worker => {
+my $t = Test::Loyalty->new(plan => 30, worker => {
     webhook_schedule => '1 1 1', poll => '100ms',
 });
 my $receiver = Receiver->new;
@@ -64,7 +64,7 @@ is_deeply(\@sequence, [1 .. @got], 'sequence counts from one without gaps');
 # -- a test goes to one endpoint ------------------------------------------------
 
 my $other = $t->api(POST => '/v1/webhook-endpoints',
-    { body => { url => $receiver->url('/other'), event_types => [] } });
+    { body => { url => $receiver->url('/other'), event_types => ['*'] } });
 is($other->{status}, 201, 'a second endpoint');
 
 my $test = $t->api(POST => "/v1/webhook-endpoints/$other->{json}{id}/test");

@@ -73,9 +73,16 @@ typedef struct {
     ly_str_t            url;
     ly_str_t            body;
     ly_str_t            tenant_key;
-    ly_str_t            data_key;
     ly_str_t            secrets;
 } webhook_row_t;
+
+
+/* the tenant's key, and whose secrets it opens */
+typedef struct {
+    ly_uuid_t           tenant;
+    ly_uuid_t           endpoint;
+    ly_key_t            key;
+} webhook_keys_t;
 
 
 static ly_err_t webhook_keyring(webhook_t *w, const char *path);
@@ -84,11 +91,11 @@ static ly_err_t webhook_claim(webhook_t *w, db_t *db, size_t *moved);
 static void webhook_start(webhook_t *w, const webhook_row_t *row);
 static ly_err_t webhook_sign(webhook_t *w, const webhook_row_t *row,
     int64_t now, ly_buf_t *signatures);
-static ly_err_t webhook_data_key(webhook_t *w, const webhook_row_t *row,
-    const ly_uuid_t *tenant, const ly_uuid_t *endpoint, ly_key_t *key);
+static ly_err_t webhook_tenant_key(webhook_t *w, const webhook_row_t *row,
+    webhook_keys_t *keys);
 static ly_err_t webhook_sign_one(webhook_t *w, const webhook_row_t *row,
-    const ly_uuid_t *tenant, const ly_uuid_t *endpoint, const ly_key_t *key,
-    ly_str_t sealed, int64_t now, ly_buf_t *signatures);
+    const webhook_keys_t *keys, const ly_json_node_t *pair, int64_t now,
+    ly_buf_t *signatures);
 static void webhook_done(void *data, const http_result_t *result);
 static ly_err_t webhook_settle(webhook_t *w, db_t *db);
 static ly_err_t webhook_settle_one(webhook_t *w, db_t *db,
@@ -252,8 +259,7 @@ webhook_claim(webhook_t *w, db_t *db, size_t *moved)
         row.url = db_text(&rows, i, 6);
         row.body = db_text(&rows, i, 7);
         row.tenant_key = db_text(&rows, i, 8);
-        row.data_key = db_text(&rows, i, 9);
-        row.secrets = db_text(&rows, i, 10);
+        row.secrets = db_text(&rows, i, 9);
 
         webhook_start(w, &row);
     }
@@ -341,24 +347,17 @@ static ly_err_t
 webhook_sign(webhook_t *w, const webhook_row_t *row, int64_t now,
     ly_buf_t *signatures)
 {
-    ly_key_t               key;
     ly_err_t               err;
-    ly_uuid_t              tenant, endpoint;
+    webhook_keys_t         keys;
     ly_json_node_t        *list;
     const ly_json_node_t  *node;
-
-    if (ly_uuid_parse(row->tenant, &tenant) != LY_OK
-        || ly_uuid_parse(row->endpoint, &endpoint) != LY_OK)
-    {
-        return LY_PARSE;
-    }
 
     err = ly_json_parse(w->arena, row->secrets, NULL, &list, NULL);
     if (err != LY_OK) {
         return err;
     }
 
-    err = webhook_data_key(w, row, &tenant, &endpoint, &key);
+    err = webhook_tenant_key(w, row, &keys);
     if (err != LY_OK) {
         return err;
     }
@@ -366,69 +365,76 @@ webhook_sign(webhook_t *w, const webhook_row_t *row, int64_t now,
     err = (list->first == NULL) ? LY_NOTFOUND : LY_OK;
 
     for (node = list->first; err == LY_OK && node != NULL; node = node->next) {
-        err = webhook_sign_one(w, row, &tenant, &endpoint, &key, node->text,
-                               now, signatures);
+        err = webhook_sign_one(w, row, &keys, node, now, signatures);
     }
 
-    ly_key_wipe(&key);
+    ly_key_wipe(&keys.key);
 
     return err;
 }
 
 
 static ly_err_t
-webhook_data_key(webhook_t *w, const webhook_row_t *row,
-    const ly_uuid_t *tenant, const ly_uuid_t *endpoint, ly_key_t *key)
+webhook_tenant_key(webhook_t *w, const webhook_row_t *row,
+    webhook_keys_t *keys)
 {
     size_t         len;
-    ly_key_t       tenant_key;
     ly_err_t       err;
     unsigned char  wrapped[2 * LY_WRAPPED_LEN];
+
+    if (ly_uuid_parse(row->tenant, &keys->tenant) != LY_OK
+        || ly_uuid_parse(row->endpoint, &keys->endpoint) != LY_OK)
+    {
+        return LY_PARSE;
+    }
 
     err = ly_base64_decode(row->tenant_key, wrapped, sizeof(wrapped), &len);
     if (err != LY_OK) {
         return err;
     }
 
-    err = ly_tenant_key_unwrap(w->crypto, w->ring, tenant,
-                               ly_str_of(wrapped, len), &tenant_key);
-    if (err != LY_OK) {
-        return err;
-    }
-
-    err = ly_base64_decode(row->data_key, wrapped, sizeof(wrapped), &len);
-
-    if (err == LY_OK) {
-        err = ly_data_key_unwrap(w->crypto, &tenant_key, tenant, endpoint,
-                                 ly_str_of(wrapped, len), key);
-    }
-
-    ly_key_wipe(&tenant_key);
-
-    return err;
+    return ly_tenant_key_unwrap(w->crypto, w->ring, &keys->tenant,
+                                ly_str_of(wrapped, len), &keys->key);
 }
 
 
+/* pair: [wrapped key of the secret, sealed secret], base64 */
 static ly_err_t
 webhook_sign_one(webhook_t *w, const webhook_row_t *row,
-    const ly_uuid_t *tenant, const ly_uuid_t *endpoint, const ly_key_t *key,
-    ly_str_t sealed, int64_t now, ly_buf_t *signatures)
+    const webhook_keys_t *keys, const ly_json_node_t *pair, int64_t now,
+    ly_buf_t *signatures)
 {
     size_t             len;
+    ly_key_t           key;
     ly_buf_t           secret;
     ly_err_t           err;
+    ly_str_t           wrapped, sealed;
     unsigned char      bytes[WEBHOOK_SECRET_MAX], plain[WEBHOOK_SECRET_MAX];
     ly_webhook_key_t  *signer;
 
-    err = ly_base64_decode(sealed, bytes, sizeof(bytes), &len);
+    if (ly_json_string(ly_json_at(pair, 0), &wrapped) != LY_OK
+        || ly_json_string(ly_json_at(pair, 1), &sealed) != LY_OK
+        || ly_base64_decode(wrapped, bytes, sizeof(bytes), &len) != LY_OK)
+    {
+        return LY_PARSE;
+    }
+
+    err = ly_data_key_unwrap(w->crypto, &keys->key, &keys->tenant,
+                             &keys->endpoint, ly_str_of(bytes, len), &key);
     if (err != LY_OK) {
         return err;
     }
 
     ly_buf_init_fixed(&secret, plain, sizeof(plain));
 
-    err = ly_field_open(w->crypto, key, tenant, endpoint, ly_str("secret"),
-                        ly_str_of(bytes, len), &secret);
+    err = ly_base64_decode(sealed, bytes, sizeof(bytes), &len);
+
+    if (err == LY_OK) {
+        err = ly_field_open(w->crypto, &key, &keys->tenant, &keys->endpoint,
+                            ly_str("secret"), ly_str_of(bytes, len), &secret);
+    }
+
+    ly_key_wipe(&key);
 
     if (err == LY_OK) {
         err = ly_webhook_key_parse(w->crypto, ly_buf_view(&secret), &signer);

@@ -105,8 +105,6 @@ begin
      where e.tenant_id = p_tenant and e.endpoint_id = v_row.endpoint_id;
     delete from loyalty.endpoint_secret s
      where s.tenant_id = p_tenant and s.endpoint_id = v_row.endpoint_id;
-    delete from loyalty.data_key k
-     where k.tenant_id = p_tenant and k.object_id = v_row.endpoint_id;
     update loyalty.delivery as d
        set status = 'failed', lease_until = null, updated_at = clock_timestamp()
      where d.tenant_id = p_tenant and d.endpoint_id = v_row.endpoint_id

@@ -1,7 +1,7 @@
 -- POST /webhook-endpoints. The id, the endpoint's key and the sealed secret come from the module
 -- (call.minted); the answer shows the secret, once.
 -- Refuses: 422 with every fault (url, event_types), 422 endpoint.too_many over 50 endpoints.
--- Locks: idempotency key. Writes: webhook_endpoint, endpoint_secret, data_key.
+-- Locks: idempotency key. Writes: webhook_endpoint, endpoint_secret.
 
 create or replace function api.endpoint_create(p_tenant uuid, p_call jsonb, p_body jsonb)
 returns api.answer
@@ -36,10 +36,9 @@ begin
             date '2026-11-01',
             coalesce(p_body->'metadata', '{}'))
     returning e.* into v_row;
-    insert into loyalty.data_key (tenant_id, object_id, wrapped)
-    values (p_tenant, v_row.endpoint_id, decode(v_minted->>'wrapped_key', 'base64'));
-    insert into loyalty.endpoint_secret (tenant_id, endpoint_id, number, sealed)
-    values (p_tenant, v_row.endpoint_id, 1, v_minted->>'secret_sealed');
+    insert into loyalty.endpoint_secret (tenant_id, endpoint_id, number, sealed, wrapped)
+    values (p_tenant, v_row.endpoint_id, 1, v_minted->>'secret_sealed',
+            decode(v_minted->>'wrapped_key', 'base64'));
     v_answer := loyalty.answer(201,
         loyalty.endpoint_text(v_row, loyalty.sealed_out(p_call, v_row.endpoint_id, 'secret',
             decode(v_minted->>'wrapped_key', 'base64'), v_minted->>'secret_sealed')),

@@ -4,7 +4,7 @@
 -- webhook-id, and the stale process's settle is refused.
 -- p_lease: how long an attempt may take, real time.
 -- Returns: at most p_limit rows; secrets are the endpoint's live ones, newest
--- first, sealed; wrapped_key opens them (field "secret", object endpoint).
+-- first, each [wrapped key, sealed secret] (field "secret", object endpoint).
 -- Locks: delivery rows, skipping locked ones. Writes: delivery.
 create or replace function work.delivery_claim(p_limit integer, p_lease interval)
 returns table (
@@ -17,7 +17,6 @@ returns table (
     url text,
     body text,
     tenant_key text,
-    data_key text,
     secrets jsonb
 )
 language plpgsql volatile security definer
@@ -56,9 +55,10 @@ begin
         loyalty.id_text('msg', l.message_id),
         l.attempt::integer, l.lease_token, e.url, l.body,
         replace(encode(t.wrapped_key, 'base64'), E'\n', ''),
-        replace(encode(k.wrapped, 'base64'), E'\n', ''),
         (
-            select coalesce(jsonb_agg(s.sealed order by s.number desc), '[]'::jsonb)
+            select coalesce(jsonb_agg(jsonb_build_array(
+                       replace(encode(s.wrapped, 'base64'), E'\n', ''), s.sealed)
+                       order by s.number desc), '[]'::jsonb)
             from loyalty.endpoint_secret s
             where s.tenant_id = l.tenant_id
                 and s.endpoint_id = l.endpoint_id
@@ -67,9 +67,7 @@ begin
     from leased l
     join loyalty.webhook_endpoint e
         on e.tenant_id = l.tenant_id and e.endpoint_id = l.endpoint_id
-    join loyalty.tenant t on t.tenant_id = l.tenant_id
-    left join loyalty.data_key k
-        on k.tenant_id = l.tenant_id and k.object_id = l.endpoint_id;
+    join loyalty.tenant t on t.tenant_id = l.tenant_id;
 end
 $$;
 

@@ -6,7 +6,7 @@
 -- The body is stored as the exact bytes that every attempt signs and sends.
 -- A message whose data names an endpoint (a test) goes to that one alone.
 -- Returns: how many outbox rows were taken.
--- Locks: advisory 7310/1 → outbox rows → webhook_endpoint (id order).
+-- Locks: advisory 7310/1 (nobody else deletes outbox rows) → webhook_endpoint.
 -- Writes: outbox (delete), delivery, webhook_endpoint.
 create or replace function work.fanout(p_limit integer)
 returns integer
@@ -26,7 +26,6 @@ begin
         from loyalty.outbox o
         order by o.message_id
         limit p_limit
-        for update skip locked
     ),
     taken as materialized (
         delete from loyalty.outbox o
@@ -43,6 +42,9 @@ begin
         from taken t
         join loyalty.webhook_endpoint e on e.tenant_id = t.tenant_id
         where e.status <> 'disabled'
+            -- that an endpoint fails is told to the others
+            and t.data ->> 'webhook_endpoint'
+                is distinct from loyalty.id_text('whe', e.endpoint_id)
             and case
                 when t.data ? 'endpoint' and t.type = 'endpoint.test'
                 then t.data ->> 'endpoint' = loyalty.id_text('whe', e.endpoint_id)
