@@ -26,14 +26,8 @@ rule_normal_value(const rule_ast_t *t, ly_buf_t *b)
         return;
 
     case RULE_K_NUM:
-        if (t->value.scale == 0 && t->type == RULE_T_INT) {
-            rule_val_print(&t->value, NULL, b);
-            return;
-        }
-
-        ly_buf_byte(b, '"');
+        /* a number, not a text: it must read as one beside nothing typed */
         rule_buf_dec(b, rule_dec(&t->value));
-        ly_buf_byte(b, '"');
         return;
 
     default:
