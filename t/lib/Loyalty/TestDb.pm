@@ -85,7 +85,7 @@ sub psql {
 
 sub apply {
     my ($self) = @_;
-    my $sql = "$ROOT/sql";
+    my $sql = $ENV{LOYALTY_SQL} // "$ROOT/sql";
     # migrations expect a transaction of their own each
     $self->psql($self->{db}, '-f', "$sql/roles.sql");
     $self->psql($self->{db}, '-1', '-f', $_) for sort glob("$sql/migrations/*.up.sql");

@@ -291,6 +291,7 @@ END {
 sub finish {
     my ($self) = @_;
     return if $self->{finished}++;
+    chdir "/";
 
     local ($@, $?);
     my $h = $self->{house};
