@@ -106,12 +106,13 @@ ly_apikey_make(ly_apikey_t kind, unsigned char *out)
 static bool
 ly_apikey_letters(const unsigned char *p, size_t len)
 {
-    size_t  i;
+    size_t         i;
+    unsigned char  c;
 
     for (i = 0; i < len; i++) {
-        if (p[i] == '\0'
-            || memchr(ly_apikey_alphabet, p[i], LY_APIKEY_BASE) == NULL)
-        {
+        c = p[i] | 0x20;
+
+        if ((c < 'a' || c > 'z') && (p[i] < '0' || p[i] > '9')) {
             return false;
         }
     }

@@ -376,6 +376,13 @@ shares(void)
     is_int(ly_share_split(5, weights, 2, out, scratch), LY_OVERFLOW,
            "scales too far apart");
 
+    weights[0] = ly_dec_int(0);
+    weights[1] = ly_dec_scaled(0, 2);
+    weights[2] = ly_dec_int(0);
+    is_int(ly_share_split(-5, weights, 3, out, scratch), LY_OK,
+           "all weights zero");
+    ok(out[0] == -2 && out[1] == -2 && out[2] == -1, "count alike");
+
     /* INT64_MIN, where all but the last unit goes to one */
     weights[0] = dec(ly_str("9999999999999999999999999999999999999"));
     weights[1] = ly_dec_int(1);
@@ -438,8 +445,8 @@ parts(void)
                          dec(ly_str("99999999999999999999999999999999999999")),
                          &v), LY_OK, "largest numbers");
     ok(v == INT64_MAX - 1, "exact");
-    is_int(ly_share_part(INT64_MAX, dec(ly_str("12345678901234567890")),
-                         dec(ly_str("12345678901234567890.000000000000000000")),
+    is_int(ly_share_part(INT64_MAX, dec(ly_str("1234567890123456789")),
+                         dec(ly_str("1234567890123456789.000000000000000000")),
                          &v), LY_OK, "scales apart");
     ok(v == INT64_MAX, "all of it");
 

@@ -1,4 +1,4 @@
-/* JSON in: what is taken, what is refused and why, bounds, feeding in pieces */
+/* JSON in: what is taken, what is refused and why; bounds; feeding */
 
 #include "tap.h"
 #include "fail_alloc.h"
@@ -660,6 +660,44 @@ caps(void)
 }
 
 
+/* an object large enough to be sorted, at many caps */
+static void
+caps_of_members(void)
+{
+    int              i;
+    size_t           len, cap, refused;
+    ly_err_t         rc;
+    ly_arena_t      *a;
+    ly_json_node_t  *root;
+
+    static char  text[16384];
+
+    len = (size_t) snprintf(text, sizeof(text), "{");
+
+    for (i = 0; i < 900; i++) {
+        len += (size_t) snprintf(text + len, sizeof(text) - len,
+                                 "%s\"k%d\":%d", i == 0 ? "" : ",", i, i);
+    }
+
+    len += (size_t) snprintf(text + len, sizeof(text) - len, "}");
+    refused = 0;
+
+    for (cap = LY_ARENA_MIN; cap < 300000; cap += 1024) {
+        a = ly_arena_create(cap, NULL);
+        rc = ly_json_parse(a, ly_str_of(text, len), NULL, &root, NULL);
+
+        if (rc != LY_OK && rc != LY_NOMEM) {
+            ok(false, "cap %zu gives %s", cap, ly_err_name(rc));
+        }
+
+        refused += rc == LY_NOMEM;
+        ly_arena_destroy(a);
+    }
+
+    ok(refused > 80 && refused < 290, "%zu caps were too small", refused);
+}
+
+
 /* public sets: the jsonchecker files, taken or refused by their name */
 static void
 checker(void)
@@ -697,7 +735,7 @@ checker(void)
     while (list != NULL && fgets(line, sizeof(line), list) != NULL) {
         line[strcspn(line, "\n")] = '\0';
         name = strrchr(line, '/') + 1;
-        /* two numbers past a double: text to us, refused where they are used */
+        /* two numbers past a double: text to us, refused where used */
         pass = strncmp(name, "pass", 4) == 0
                || strcmp(name, "fail60.json") == 0
                || strcmp(name, "fail73.json") == 0;
@@ -794,6 +832,7 @@ main(void)
     failures("{\"a\":[1,2,{\"b\":\"c\"}]}", 21, "small");
     failures(big, sizeof(big), "large");
     caps();
+    caps_of_members();
     checker();
     naughty();
 
