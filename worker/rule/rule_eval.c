@@ -332,6 +332,69 @@ rule_where(rule_eval_t *x, rule_case_t *k, const rule_peffect_t *e,
 }
 
 
+/* 10^n for what fits 64 bits */
+static const int64_t  rule_pow10[] = {
+    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+    10000000000, 100000000000, 1000000000000
+};
+
+
+/*
+ * product / per, both above 0: cut to six places, and rounded.  The usual
+ * amounts take this way; false: take the long one.
+ */
+static bool
+rule_quotient(ly_dec_t product, ly_dec_t per, ly_round_e mode,
+    rule_effect_t *out)
+{
+    uint64_t  n, d, q, r, micro;
+
+    if (product.coef > INT64_MAX || per.coef > INT64_MAX
+        || product.scale > 6 || per.scale > 6)
+    {
+        return false;
+    }
+
+    if (__builtin_mul_overflow((uint64_t) product.coef,
+                               (uint64_t) rule_pow10[per.scale], &n)
+        || __builtin_mul_overflow((uint64_t) per.coef,
+                                  (uint64_t) rule_pow10[product.scale], &d)
+        || n / d > (uint64_t) INT64_MAX / 1000000 - 1
+        || d > UINT64_MAX / 1000000)
+    {
+        return false;
+    }
+
+    q = n / d;
+    r = n % d;
+    micro = q * 1000000 + r * 1000000 / d;
+    out->raw.coef = (int64_t) micro;
+    out->raw.scale = 6;
+
+    switch (mode) {
+
+    case LY_ROUND_CEIL:
+        q += r > 0;
+        break;
+
+    case LY_ROUND_HALF_UP:
+        q += r >= d - r;
+        break;
+
+    case LY_ROUND_HALF_EVEN:
+        q += r > d - r || (r == d - r && (q & 1));
+        break;
+
+    default:
+        break;
+    }
+
+    out->rounded = (int64_t) q;
+
+    return true;
+}
+
+
 static const char *
 rule_rate(const rule_program_t *p, const rule_peffect_t *e,
     const rule_val_t *amount, rule_effect_t *out)
@@ -351,8 +414,19 @@ rule_rate(const rule_program_t *p, const rule_peffect_t *e,
         return NULL;
     }
 
-    if (!rule_num_mul(rule_dec(amount), rule_dec(&c[e->points]), &product)
-        || ly_dec_div(product, rule_dec(&c[e->per]), 6, LY_ROUND_TRUNC,
+    if (!rule_num_mul(rule_dec(amount), rule_dec(&c[e->points]), &product)) {
+        return "number.overflow";
+    }
+
+    if (product.coef > 0
+        && rule_quotient(product, rule_dec(&c[e->per]),
+                         (ly_round_e) e->rounding, out))
+    {
+        out->raw = rule_num_strip(out->raw);
+        return NULL;
+    }
+
+    if (ly_dec_div(product, rule_dec(&c[e->per]), 6, LY_ROUND_TRUNC,
                       &out->raw) != LY_OK
         || ly_dec_div(product, rule_dec(&c[e->per]), 0,
                       (ly_round_e) e->rounding, &d) != LY_OK
@@ -846,6 +920,72 @@ rule_case_give(rule_eval_t *x, rule_case_t *k, bool multipliers)
 }
 
 
+#define RULE_SHARE_FAST  64     /* lines that the short way takes */
+
+
+/*
+ * The largest remainder for few lines and usual amounts, as ly_share_split()
+ * does it; false: take the long way.
+ */
+static bool
+rule_share(int64_t points, const ly_dec_t *w, size_t n, int64_t *out)
+{
+    size_t         i, best;
+    int64_t        left;
+    uint64_t       sum, weight[RULE_SHARE_FAST], rest[RULE_SHARE_FAST];
+    unsigned       scale;
+    ly_uint128_t   product;
+
+    if (n > RULE_SHARE_FAST) {
+        return false;
+    }
+
+    for (i = 0, scale = 0; i < n; i++) {
+        scale = w[i].scale > scale ? w[i].scale : scale;
+    }
+
+    for (i = 0, sum = 0; i < n; i++) {
+        if (w[i].coef > INT64_MAX || scale - w[i].scale > 12
+            || __builtin_mul_overflow((uint64_t) w[i].coef,
+                                      (uint64_t) rule_pow10[scale
+                                                            - w[i].scale],
+                                      &weight[i])
+            || __builtin_add_overflow(sum, weight[i], &sum))
+        {
+            return false;
+        }
+    }
+
+    for (i = 0, left = points; i < n; i++) {
+        product = (ly_uint128_t) (uint64_t) points * weight[i];
+
+        if (product <= UINT64_MAX) {
+            out[i] = (int64_t) ((uint64_t) product / sum);
+            rest[i] = (uint64_t) product % sum;
+
+        } else {
+            out[i] = (int64_t) (product / sum);
+            rest[i] = (uint64_t) (product % sum);
+        }
+
+        left -= out[i];
+    }
+
+    for ( /* void */ ; left > 0; left--) {
+        for (i = 1, best = 0; i < n; i++) {
+            if (rest[i] > rest[best]) {
+                best = i;
+            }
+        }
+
+        out[best]++;
+        rest[best] = 0;
+    }
+
+    return true;
+}
+
+
 static ly_err_t
 rule_case_shares(rule_eval_t *x, rule_case_t *k)
 {
@@ -866,7 +1006,10 @@ rule_case_shares(rule_eval_t *x, rule_case_t *k)
             return LY_NOMEM;
         }
 
-        if (k->effects[i].points > 0) {
+        if (k->effects[i].points > 0
+            && !rule_share(k->effects[i].points, k->states[i].weights,
+                           k->n_lines, shares))
+        {
             err = ly_share_split(k->effects[i].points, k->states[i].weights,
                                  k->n_lines, shares, x->arena);
             if (err != LY_OK) {

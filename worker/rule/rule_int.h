@@ -744,6 +744,46 @@ ly_must_check ly_err_t rule_evaluate_forced(ly_arena_t *a,
 ly_must_check ly_err_t rule_trace_write(ly_arena_t *a, const rule_input_t *in,
     const rule_case_t *k, ly_str_t *out);
 
+/* the buffer's writes, within what it holds already without a call */
+static inline void
+rule_b_put(ly_buf_t *b, const void *data, size_t n)
+{
+    if (b->err == LY_OK && b->cap - b->len >= n && n > 0) {
+        memcpy(b->data + b->len, data, n);
+        b->len += n;
+        return;
+    }
+
+    ly_buf_put(b, data, n);
+}
+
+
+static inline void
+rule_b_byte(ly_buf_t *b, unsigned char c)
+{
+    if (b->err == LY_OK && b->cap > b->len) {
+        b->data[b->len++] = c;
+        return;
+    }
+
+    ly_buf_byte(b, c);
+}
+
+
+static inline void
+rule_b_cstr(ly_buf_t *b, const char *text)
+{
+    rule_b_put(b, text, strlen(text));
+}
+
+
+static inline void
+rule_b_str(ly_buf_t *b, ly_str_t s)
+{
+    rule_b_put(b, s.data, s.len);
+}
+
+
 /* a value as traces and normal forms write it */
 void rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b);
 void rule_buf_string(ly_buf_t *b, ly_str_t s);

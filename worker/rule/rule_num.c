@@ -102,6 +102,34 @@ rule_num_strip(ly_dec_t a)
 }
 
 
+/* brings two usual numbers to one scale; false: take the long way */
+static bool
+rule_num_align(ly_dec_t *a, ly_dec_t *b)
+{
+    unsigned   n;
+    ly_dec_t  *low;
+
+    static const int64_t  pow10[] = {
+        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000
+    };
+
+    low = a->scale < b->scale ? a : b;
+    n = a->scale < b->scale ? b->scale - a->scale : a->scale - b->scale;
+
+    if (n >= ly_countof(pow10)
+        || a->coef <= -RULE_FAST || a->coef >= RULE_FAST
+        || b->coef <= -RULE_FAST || b->coef >= RULE_FAST)
+    {
+        return false;
+    }
+
+    low->coef *= pow10[n];
+    low->scale += n;
+
+    return true;
+}
+
+
 bool
 rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out)
 {
@@ -109,6 +137,13 @@ rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out)
         && a.coef > -RULE_FAST && a.coef < RULE_FAST
         && b.coef > -RULE_FAST && b.coef < RULE_FAST)
     {
+        out->coef = a.coef + b.coef;
+        out->scale = a.scale;
+        *out = rule_num_strip(*out);
+        return true;
+    }
+
+    if (rule_num_align(&a, &b)) {
         out->coef = a.coef + b.coef;
         out->scale = a.scale;
         *out = rule_num_strip(*out);
@@ -169,6 +204,10 @@ int
 rule_num_cmp(ly_dec_t a, ly_dec_t b)
 {
     if (a.scale == b.scale) {
+        return a.coef < b.coef ? -1 : a.coef > b.coef;
+    }
+
+    if (rule_num_align(&a, &b)) {
         return a.coef < b.coef ? -1 : a.coef > b.coef;
     }
 

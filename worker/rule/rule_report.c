@@ -125,7 +125,7 @@ rule_buf_string(ly_buf_t *b, ly_str_t s)
 
     static const unsigned char  hex[] = "0123456789abcdef";
 
-    ly_buf_byte(b, '"');
+    rule_b_byte(b, '"');
 
     for (i = 0, start = 0; i < s.len; i++) {
         c = s.data[i];
@@ -134,7 +134,7 @@ rule_buf_string(ly_buf_t *b, ly_str_t s)
             continue;
         }
 
-        ly_buf_put(b, s.data + start, i - start);
+        rule_b_put(b, s.data + start, i - start);
         start = i + 1;
         esc[0] = '\\';
 
@@ -151,15 +151,15 @@ rule_buf_string(ly_buf_t *b, ly_str_t s)
             esc[3] = '0';
             esc[4] = hex[c >> 4];
             esc[5] = hex[c & 15];
-            ly_buf_put(b, esc, 6);
+            rule_b_put(b, esc, 6);
             continue;
         }
 
-        ly_buf_put(b, esc, 2);
+        rule_b_put(b, esc, 2);
     }
 
-    ly_buf_put(b, s.data + start, s.len - start);
-    ly_buf_byte(b, '"');
+    rule_b_put(b, s.data + start, s.len - start);
+    rule_b_byte(b, '"');
 }
 
 
@@ -173,7 +173,7 @@ rule_buf_dec(ly_buf_t *b, ly_dec_t d)
 
     if (d.coef <= -((ly_int128_t) 1 << 62) || d.coef >= (ly_int128_t) 1 << 62) {
         n = ly_dec_print(d, text);
-        ly_buf_put(b, text, n);
+        rule_b_put(b, text, n);
         return;
     }
 
@@ -195,7 +195,7 @@ rule_buf_dec(ly_buf_t *b, ly_dec_t d)
         *--p = '-';
     }
 
-    ly_buf_put(b, p, (size_t) (text + sizeof(text) - p));
+    rule_b_put(b, p, (size_t) (text + sizeof(text) - p));
 }
 
 
@@ -209,7 +209,7 @@ rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b)
     switch (v->kind) {
 
     case RULE_K_BOOL:
-        ly_buf_cstr(b, v->u.b ? "true" : "false");
+        rule_b_cstr(b, v->u.b ? "true" : "false");
         return;
 
     case RULE_K_NUM:
@@ -220,22 +220,22 @@ rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b)
             return;
         }
 
-        ly_buf_byte(b, '"');
+        rule_b_byte(b, '"');
         rule_buf_dec(b, rule_dec(v));
-        ly_buf_byte(b, '"');
+        rule_b_byte(b, '"');
         return;
 
     case RULE_K_MONEY:
-        ly_buf_byte(b, '"');
+        rule_b_byte(b, '"');
         rule_buf_dec(b, rule_dec(v));
 
         if (v->n != 0) {
-            ly_buf_byte(b, ' ');
+            rule_b_byte(b, ' ');
             rule_currency_text(v->n, text);
-            ly_buf_put(b, text, 3);
+            rule_b_put(b, text, 3);
         }
 
-        ly_buf_byte(b, '"');
+        rule_b_byte(b, '"');
         return;
 
     case RULE_K_STR:
@@ -243,17 +243,17 @@ rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b)
         return;
 
     case RULE_K_INSTANT:
-        ly_buf_byte(b, '"');
+        rule_b_byte(b, '"');
         ly_time_print(v->u.i, text);
-        ly_buf_put(b, text, LY_TIME_TEXT);
-        ly_buf_byte(b, '"');
+        rule_b_put(b, text, LY_TIME_TEXT);
+        rule_b_byte(b, '"');
         return;
 
     case RULE_K_DATE:
-        ly_buf_byte(b, '"');
+        rule_b_byte(b, '"');
         ly_date_print((int32_t) v->u.i, text);
-        ly_buf_put(b, text, LY_DATE_TEXT);
-        ly_buf_byte(b, '"');
+        rule_b_put(b, text, LY_DATE_TEXT);
+        rule_b_byte(b, '"');
         return;
 
     case RULE_K_ENUM:
@@ -266,21 +266,21 @@ rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b)
         return;
 
     case RULE_K_LIST:
-        ly_buf_byte(b, '[');
+        rule_b_byte(b, '[');
 
         for (i = 0; i < v->n && v->stride == 1; i++) {
             if (i > 0) {
-                ly_buf_byte(b, ',');
+                rule_b_byte(b, ',');
             }
 
             rule_val_print(&v->u.l.cells[i], f, b);
         }
 
-        ly_buf_byte(b, ']');
+        rule_b_byte(b, ']');
         return;
 
     default:
-        ly_buf_cstr(b, "null");
+        rule_b_cstr(b, "null");
         return;
     }
 }

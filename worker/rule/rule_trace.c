@@ -5,7 +5,8 @@
 
 
 /* bytes of a trace at most: an order of 2,000 lines of long texts */
-#define RULE_TRACE_MAX  ((size_t) 32 << 20)
+#define RULE_TRACE_MAX    ((size_t) 32 << 20)
+#define RULE_TRACE_USUAL  1536
 
 
 static void
@@ -21,13 +22,13 @@ rule_hex(ly_buf_t *b, const unsigned char *p)
         text[2 * i + 1] = hex[p[i] & 15];
     }
 
-    ly_buf_byte(b, '"');
-    ly_buf_put(b, text, sizeof(text));
-    ly_buf_byte(b, '"');
+    rule_b_byte(b, '"');
+    rule_b_put(b, text, sizeof(text));
+    rule_b_byte(b, '"');
 }
 
 
-#define rule_put(b, lit)  ly_buf_put(b, lit, sizeof(lit) - 1)
+#define rule_put(b, lit)  rule_b_put(b, lit, sizeof(lit) - 1)
 
 
 static void
@@ -71,14 +72,14 @@ rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
         }
     }
 
-    ly_buf_byte(b, '[');
+    rule_b_byte(b, '[');
 
     for (i = 0; i < list->n; i++) {
         if (i > 0) {
-            ly_buf_byte(b, ',');
+            rule_b_byte(b, ',');
         }
 
-        ly_buf_byte(b, '{');
+        rule_b_byte(b, '{');
         first = true;
 
         for (n = 0; n < f->n_fields; n++) {
@@ -90,20 +91,20 @@ rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
             }
 
             if (!first) {
-                ly_buf_byte(b, ',');
+                rule_b_byte(b, ',');
             }
 
             first = false;
-            ly_buf_byte(b, '"');
-            ly_buf_str(b, f->fields[field].name);
+            rule_b_byte(b, '"');
+            rule_b_str(b, f->fields[field].name);
             rule_put(b, "\":");
             rule_val_print(v, &f->fields[field], b);
         }
 
-        ly_buf_byte(b, '}');
+        rule_b_byte(b, '}');
     }
 
-    ly_buf_byte(b, ']');
+    rule_b_byte(b, ']');
 }
 
 
@@ -129,13 +130,13 @@ rule_trace_facts(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
         }
 
         if (!first) {
-            ly_buf_byte(b, ',');
+            rule_b_byte(b, ',');
         }
 
         first = false;
         f = &in->catalogue->facts[slot];
-        ly_buf_byte(b, '"');
-        ly_buf_str(b, f->name);
+        rule_b_byte(b, '"');
+        rule_b_str(b, f->name);
         rule_put(b, "\":");
 
         if (f->type == RULE_T_LIST) {
@@ -145,7 +146,7 @@ rule_trace_facts(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
         }
     }
 
-    ly_buf_byte(b, '}');
+    rule_b_byte(b, '}');
 }
 
 
@@ -215,16 +216,16 @@ rule_trace_counters(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
             continue;
         }
 
-        ly_buf_cstr(b, first ? ",\"counters\":{" : ",");
+        rule_b_cstr(b, first ? ",\"counters\":{" : ",");
         first = false;
         rule_buf_string(b, c->key);
-        ly_buf_byte(b, ':');
+        rule_b_byte(b, ':');
         rule_set_num(&v, rule_num_strip(c->value));
         rule_val_print(&v, NULL, b);
     }
 
     if (!first) {
-        ly_buf_byte(b, '}');
+        rule_b_byte(b, '}');
     }
 }
 
@@ -244,7 +245,7 @@ rule_trace_names(const rule_input_t *in, const rule_case_t *k, uint8_t kind,
         slot = in->catalogue->by_name[i];
 
         if (rule_used(k, slot) && in->facts[slot].kind == kind) {
-            ly_buf_cstr(b, first ? key : ",");
+            rule_b_cstr(b, first ? key : ",");
             first = false;
             rule_buf_string(b, in->catalogue->facts[slot].name);
         }
@@ -254,14 +255,14 @@ rule_trace_names(const rule_input_t *in, const rule_case_t *k, uint8_t kind,
          n != NULL; n = rule_trace_counter(k, n))
     {
         if (rule_counter_find(in, rule_ptext(k->program, n->key)) == NULL) {
-            ly_buf_cstr(b, first ? key : ",");
+            rule_b_cstr(b, first ? key : ",");
             first = false;
             rule_buf_string(b, rule_ptext(k->program, n->key));
         }
     }
 
     if (!first) {
-        ly_buf_byte(b, ']');
+        rule_b_byte(b, ']');
     }
 }
 
@@ -280,12 +281,12 @@ rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
         s = rule_ptext(k->program, rule_at(k->program, k->program->off_node,
                                            rule_text_t)[r->node]);
         if (i > 0) {
-            ly_buf_byte(b, ',');
+            rule_b_byte(b, ',');
         }
 
-        ly_buf_byte(b, '[');
-        ly_buf_str(b, s);
-        ly_buf_byte(b, ',');
+        rule_b_byte(b, '[');
+        rule_b_str(b, s);
+        rule_b_byte(b, ',');
 
         if (r->value.kind == RULE_K_LIST) {
             ly_buf_uint(b, r->value.n);
@@ -298,14 +299,14 @@ rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
         }
 
         if (r->loop) {
-            ly_buf_byte(b, ',');
+            rule_b_byte(b, ',');
             ly_buf_uint(b, r->n);
         }
 
-        ly_buf_byte(b, ']');
+        rule_b_byte(b, ']');
     }
 
-    ly_buf_byte(b, ']');
+    rule_b_byte(b, ']');
 }
 
 
@@ -338,22 +339,22 @@ rule_trace_effect(const rule_case_t *k, uint32_t i, ly_buf_t *b)
     rule_put(b, "\",\"rounded\":");
     rule_put_int(b, e->rounded);
     rule_put(b, ",\"rounding\":\"");
-    ly_buf_cstr(b, ly_round_name((ly_round_e) p->rounding));
+    rule_b_cstr(b, ly_round_name((ly_round_e) p->rounding));
     rule_put(b, "\",\"shares\":[");
 
     for (n = 0; n < e->n_shares; n++) {
         if (n > 0) {
-            ly_buf_byte(b, ',');
+            rule_b_byte(b, ',');
         }
 
         rule_put_int(b, e->shares[n]);
     }
 
     rule_put(b, "],\"type\":\"");
-    ly_buf_cstr(b, e->type);
+    rule_b_cstr(b, e->type);
     rule_put(b, "\",\"wallet\":");
     rule_buf_string(b, e->wallet);
-    ly_buf_byte(b, '}');
+    rule_b_byte(b, '}');
 }
 
 
@@ -366,13 +367,13 @@ rule_trace_effects(const rule_case_t *k, ly_buf_t *b)
 
     for (i = 0; i < k->program->n_effect; i++) {
         if (i > 0) {
-            ly_buf_byte(b, ',');
+            rule_b_byte(b, ',');
         }
 
         rule_trace_effect(k, i, b);
     }
 
-    ly_buf_byte(b, ']');
+    rule_b_byte(b, ']');
 }
 
 
@@ -404,11 +405,11 @@ rule_trace_caps(const rule_case_t *k, ly_buf_t *b)
     }
 
     for (i = 0; i < k->n_caps; i++) {
-        ly_buf_cstr(b, i == 0 ? "\"caps\":[[" : ",[");
+        rule_b_cstr(b, i == 0 ? "\"caps\":[[" : ",[");
         rule_buf_string(b, k->caps[i]->name);
-        ly_buf_byte(b, ',');
+        rule_b_byte(b, ',');
         rule_put_int(b, k->first[i]);
-        ly_buf_byte(b, ']');
+        rule_b_byte(b, ']');
     }
 
     rule_put(b, "],");
@@ -416,7 +417,7 @@ rule_trace_caps(const rule_case_t *k, ly_buf_t *b)
     for (i = 0; i < k->n_caps && k->chosen && rule_multiplies(k->program);
          i++)
     {
-        ly_buf_cstr(b, i == 0 ? "\"caps_then\":[" : ",");
+        rule_b_cstr(b, i == 0 ? "\"caps_then\":[" : ",");
         rule_put_int(b, k->then[i]);
     }
 
@@ -450,16 +451,16 @@ rule_trace_event(const rule_input_t *in, ly_buf_t *b)
 
         if (v->kind == RULE_K_STR || v->kind == RULE_K_INSTANT) {
             if (!first) {
-                ly_buf_byte(b, ',');
+                rule_b_byte(b, ',');
             }
 
             first = false;
-            ly_buf_cstr(b, members[i].key);
+            rule_b_cstr(b, members[i].key);
             rule_val_print(v, NULL, b);
         }
     }
 
-    ly_buf_byte(b, '}');
+    rule_b_byte(b, '}');
 }
 
 
@@ -473,11 +474,11 @@ rule_trace_group(const rule_case_t *k, ly_buf_t *b)
     }
 
     for (i = 0; i < k->program->n_effect; i++) {
-        ly_buf_cstr(b, i == 0 ? ",\"group\":[" : ",");
+        rule_b_cstr(b, i == 0 ? ",\"group\":[" : ",");
         rule_put_int(b, k->states[i].group);
     }
 
-    ly_buf_byte(b, ']');
+    rule_b_byte(b, ']');
 }
 
 
@@ -488,13 +489,13 @@ rule_trace_result(const rule_case_t *k, ly_buf_t *b)
 
     r = k->result;
     rule_put(b, ",\"outcome\":\"");
-    ly_buf_cstr(b, rule_outcome_name(r->outcome));
-    ly_buf_byte(b, '"');
+    rule_b_cstr(b, rule_outcome_name(r->outcome));
+    rule_b_byte(b, '"');
 
     if (r->reason != NULL) {
         rule_put(b, ",\"reason\":\"");
-        ly_buf_cstr(b, r->reason);
-        ly_buf_byte(b, '"');
+        rule_b_cstr(b, r->reason);
+        rule_b_byte(b, '"');
     }
 }
 
@@ -509,7 +510,12 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
     r = k->result;
     ly_buf_init_arena(&b, a, RULE_TRACE_MAX);
 
-    ly_buf_byte(&b, '{');
+    /* room for the usual trace at once; the error, if any, stays */
+    if (ly_buf_reserve(&b, RULE_TRACE_USUAL) == NULL) {
+        return ly_buf_err(&b);
+    }
+
+    rule_b_byte(&b, '{');
     rule_trace_caps(k, &b);
     rule_put(&b, "\"catalogue\":");
     rule_hex(&b, k->program->catalogue);
@@ -521,10 +527,10 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
 
     if (r->outcome == RULE_ERROR) {
         rule_put(&b, ",\"error\":{\"code\":\"");
-        ly_buf_cstr(&b, r->code);
+        rule_b_cstr(&b, r->code);
         rule_put(&b, "\",\"pointer\":");
         rule_buf_string(&b, r->pointer);
-        ly_buf_byte(&b, '}');
+        rule_b_byte(&b, '}');
     }
 
     rule_trace_event(in, &b);
@@ -546,9 +552,9 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
     if (k->ranked) {
         rule_put(&b, ",\"stacking\":{\"group\":");
         rule_buf_string(&b, rule_ptext(k->program, k->program->group));
-        ly_buf_cstr(&b, k->chosen ? ",\"kept\":true" : ",\"kept\":false");
+        rule_b_cstr(&b, k->chosen ? ",\"kept\":true" : ",\"kept\":false");
         rule_put(&b, ",\"mode\":\"");
-        ly_buf_cstr(&b, rule_stack_names[k->program->mode]);
+        rule_b_cstr(&b, rule_stack_names[k->program->mode]);
         rule_put(&b, "\"}");
     }
 
@@ -559,7 +565,7 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
         rule_buf_string(&b, in->zone_name);
     }
 
-    ly_buf_byte(&b, '}');
+    rule_b_byte(&b, '}');
     *out = ly_buf_view(&b);
 
     return ly_buf_err(&b);
