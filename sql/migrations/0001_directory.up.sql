@@ -19,7 +19,8 @@ comment on schema ops is 'functions of the command line';
 
 create type api.answer as (status smallint, headers text, body text, changes text);
 comment on type api.answer is
-    'what every operation returns: HTTP status, header lines, final JSON body, changes for the cache';
+    'what every operation returns: HTTP status, header lines, final JSON body, changes for '
+    'the cache';
 
 create table loyalty.plan (
     plan_code       text        not null,
@@ -63,8 +64,10 @@ create table loyalty.tenant (
     constraint tenant_plan_fk foreign key (plan_code) references loyalty.plan
 );
 comment on table loyalty.tenant is 'a merchant''s account';
-comment on column loyalty.tenant.clock_offset is 'added to the clock for business time; test tenants only';
-comment on column loyalty.tenant.generation is 'part of every cache key; raised to void all of them';
+comment on column loyalty.tenant.clock_offset is
+    'added to the clock for business time; test tenants only';
+comment on column loyalty.tenant.generation is
+    'part of every cache key; raised to void all of them';
 
 create table loyalty.host (
     host            text        not null,
@@ -92,7 +95,8 @@ create table loyalty.app_user (
     constraint app_user_status check (status in ('invited', 'active', 'blocked')),
     constraint app_user_tenant_fk foreign key (tenant_id) references loyalty.tenant
 );
-comment on table loyalty.app_user is 'people of the merchant''s staff; names and addresses are sealed';
+comment on table loyalty.app_user is
+    'people of the merchant''s staff; names and addresses are sealed';
 
 create table loyalty.api_key (
     tenant_id       uuid        not null,
@@ -145,9 +149,11 @@ create table loyalty.revocation (
     expires_at      timestamptz not null,
     created_at      timestamptz not null default now(),
     constraint revocation_pk primary key (tenant_id, kind, ref),
-    constraint revocation_kind check (kind in ('session', 'user', 'member', 'tenant', 'api_key', 'kid'))
+    constraint revocation_kind
+        check (kind in ('session', 'user', 'member', 'tenant', 'api_key', 'kid'))
 );
-comment on table loyalty.revocation is 'credentials made before not_before are refused until expires_at';
+comment on table loyalty.revocation is
+    'credentials made before not_before are refused until expires_at';
 
 create table loyalty.data_key (
     tenant_id       uuid        not null,
@@ -157,7 +163,8 @@ create table loyalty.data_key (
     constraint data_key_pk primary key (tenant_id, object_id)
 );
 comment on table loyalty.data_key is
-    'wrapped key of one member or user; erasing a person deletes the row, its backups are kept short';
+    'wrapped key of one member or user; erasing a person deletes the row, its backups are '
+    'kept short';
 
 create table loyalty.program (
     tenant_id       uuid        not null,
@@ -223,9 +230,11 @@ create table loyalty.wallet (
 );
 comment on table loyalty.wallet is
     'a kind of points: units, maturation, expiry; a member''s points in it are a balance';
-comment on column loyalty.wallet.ordinal is 'dense from 0 in each tenant; place in the edge''s cache';
+comment on column loyalty.wallet.ordinal is
+    'dense from 0 in each tenant; place in the edge''s cache';
 comment on column loyalty.wallet.expiry_month is
-    'calendar: points expire at the end of this month, the first one that is expiry_days or more after they were earned';
+    'calendar: points expire at the end of this month, the first one that is expiry_days or '
+    'more after they were earned';
 
 create table loyalty.member (
     tenant_id       uuid        not null,
@@ -243,7 +252,8 @@ create table loyalty.member (
     created_at      timestamptz not null default now(),
     updated_at      timestamptz not null default now(),
     constraint member_pk primary key (tenant_id, member_id),
-    constraint member_status check (status in ('active', 'inactive', 'blocked', 'merged', 'erased')),
+    constraint member_status
+        check (status in ('active', 'inactive', 'blocked', 'merged', 'erased')),
     constraint member_shard check (shard between 0 and 255),
     constraint member_merged check ((status = 'merged') = (merged_into is not null)),
     constraint member_tenant_fk foreign key (tenant_id) references loyalty.tenant
@@ -262,7 +272,8 @@ create table loyalty.member_external (
     member_id       uuid        not null,
     created_at      timestamptz not null default now(),
     constraint member_external_pk primary key (tenant_id, external_id, source),
-    constraint member_external_member_fk foreign key (tenant_id, member_id) references loyalty.member
+    constraint member_external_member_fk foreign key (tenant_id, member_id)
+        references loyalty.member
 );
 create index member_external_member on loyalty.member_external (tenant_id, member_id);
 create index member_external_source on loyalty.member_external (tenant_id, source);
@@ -283,7 +294,8 @@ create table loyalty.rule (
     updated_at      timestamptz not null default now(),
     constraint rule_pk primary key (tenant_id, rule_id),
     constraint rule_state check (state in ('draft', 'active', 'paused', 'archived')),
-    constraint rule_published check (state = 'draft' or state = 'archived' or published_number is not null),
+    constraint rule_published
+        check (state = 'draft' or state = 'archived' or published_number is not null),
     constraint rule_program_fk foreign key (tenant_id, program_id) references loyalty.program
 );
 create unique index rule_one_base on loyalty.rule (tenant_id, program_id)

@@ -33,8 +33,10 @@ create table loyalty.event (
     constraint event_pk primary key (tenant_id, event_id),
     constraint event_sealed check ((sealed is null) = (wrapped is null))
 ) partition by range (event_id);
-create index event_member on loyalty.event (tenant_id, member_id, event_id) where member_id is not null;
-comment on table loyalty.event is 'accepted facts; free attributes are sealed under a key beside them';
+create index event_member on loyalty.event (tenant_id, member_id, event_id)
+    where member_id is not null;
+comment on table loyalty.event is
+    'accepted facts; free attributes are sealed under a key beside them';
 comment on column loyalty.event.wrapped is 'the wrapped key of sealed';
 
 create table loyalty.event_log (
@@ -50,7 +52,8 @@ create table loyalty.event_log (
 ) partition by list (slot);
 create index event_log_xid on loyalty.event_log (xid, log_id);
 comment on table loyalty.event_log is
-    'append-only log that the rules lane reads by cursor; a ring of 4 slots of 15 minutes, emptied when every cursor has passed';
+    'append-only log that the rules lane reads by cursor; a ring of 4 slots of 15 minutes, '
+    'emptied when every cursor has passed';
 
 create table loyalty.log_cursor (
     shard           smallint    not null,
@@ -62,7 +65,8 @@ create table loyalty.log_cursor (
     constraint log_cursor_shard check (shard between 0 and 255)
 );
 comment on table loyalty.log_cursor is
-    'per shard: rows visible in low are done; of those visible in high and not in low, done up to position';
+    'per shard: rows visible in low are done; of those visible in high and not in low, done '
+    'up to position';
 insert into loyalty.log_cursor (shard, low)
 select g, '1:1:'::pg_snapshot from generate_series(0, 255) g;
 
@@ -74,7 +78,8 @@ create table loyalty.event_outcome (
     member_seq      bigint,
     detail          jsonb       not null default '{}',
     constraint event_outcome_pk primary key (tenant_id, event_id),
-    constraint event_outcome_status check (status in ('processed', 'rejected', 'quarantined', 'waiting'))
+    constraint event_outcome_status
+        check (status in ('processed', 'rejected', 'quarantined', 'waiting'))
 ) partition by range (event_id);
 comment on table loyalty.event_outcome is 'what became of an event';
 
@@ -98,7 +103,8 @@ create table loyalty.sales_order (
         'partially_refunded', 'refunded', 'cancelled')),
     constraint sales_order_lines check (line_count between 0 and 2000)
 );
-comment on table loyalty.sales_order is 'orders, projected from events; their lines stand in the event';
+comment on table loyalty.sales_order is
+    'orders, projected from events; their lines stand in the event';
 
 create table loyalty.order_earn (
     tenant_id       uuid        not null,
@@ -112,9 +118,11 @@ create table loyalty.order_earn (
     constraint order_earn_pk primary key (tenant_id, order_id, entry_id),
     constraint order_earn_points check (points > 0)
 );
-comment on table loyalty.order_earn is 'points an order made, split over its lines by largest remainder';
+comment on table loyalty.order_earn is
+    'points an order made, split over its lines by largest remainder';
 comment on column loyalty.order_earn.taken is
-    'taken back so far by line, clipped points included; the element after the last line is what was taken by amount';
+    'taken back so far by line, clipped points included; the element after the last line is '
+    'what was taken by amount';
 
 create table loyalty.order_refund (
     tenant_id       uuid        not null,
@@ -142,18 +150,27 @@ create table loyalty.evaluation (
     constraint evaluation_pk primary key (tenant_id, event_id, rule_version_id),
     constraint evaluation_outcome check (outcome in ('matched', 'not_matched', 'capped', 'error'))
 ) partition by range (event_id);
-create index evaluation_entry on loyalty.evaluation (tenant_id, entry_id) where entry_id is not null;
+create index evaluation_entry on loyalty.evaluation (tenant_id, entry_id)
+    where entry_id is not null;
 comment on table loyalty.evaluation is
     'what a rule version made of an event; trace is canonical JSON from which the points recompute';
 
-create table loyalty.event_key_0 partition of loyalty.event_key for values with (modulus 8, remainder 0);
-create table loyalty.event_key_1 partition of loyalty.event_key for values with (modulus 8, remainder 1);
-create table loyalty.event_key_2 partition of loyalty.event_key for values with (modulus 8, remainder 2);
-create table loyalty.event_key_3 partition of loyalty.event_key for values with (modulus 8, remainder 3);
-create table loyalty.event_key_4 partition of loyalty.event_key for values with (modulus 8, remainder 4);
-create table loyalty.event_key_5 partition of loyalty.event_key for values with (modulus 8, remainder 5);
-create table loyalty.event_key_6 partition of loyalty.event_key for values with (modulus 8, remainder 6);
-create table loyalty.event_key_7 partition of loyalty.event_key for values with (modulus 8, remainder 7);
+create table loyalty.event_key_0 partition of loyalty.event_key
+    for values with (modulus 8, remainder 0);
+create table loyalty.event_key_1 partition of loyalty.event_key
+    for values with (modulus 8, remainder 1);
+create table loyalty.event_key_2 partition of loyalty.event_key
+    for values with (modulus 8, remainder 2);
+create table loyalty.event_key_3 partition of loyalty.event_key
+    for values with (modulus 8, remainder 3);
+create table loyalty.event_key_4 partition of loyalty.event_key
+    for values with (modulus 8, remainder 4);
+create table loyalty.event_key_5 partition of loyalty.event_key
+    for values with (modulus 8, remainder 5);
+create table loyalty.event_key_6 partition of loyalty.event_key
+    for values with (modulus 8, remainder 6);
+create table loyalty.event_key_7 partition of loyalty.event_key
+    for values with (modulus 8, remainder 7);
 create table loyalty.event_log_0 partition of loyalty.event_log for values in (0);
 create table loyalty.event_log_1 partition of loyalty.event_log for values in (1);
 create table loyalty.event_log_2 partition of loyalty.event_log for values in (2);

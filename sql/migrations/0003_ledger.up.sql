@@ -27,7 +27,8 @@ create table loyalty.balance (
     due_at          timestamptz not null default 'infinity',
     created_at      timestamptz not null default now(),
     constraint balance_pk primary key (tenant_id, wallet_id, member_id),
-    constraint balance_not_negative check (available >= 0 and pending >= 0 and held >= 0 and debt >= 0),
+    constraint balance_not_negative
+        check (available >= 0 and pending >= 0 and held >= 0 and debt >= 0),
     constraint balance_debt_or_available check (available = 0 or debt = 0),
     constraint balance_lifetime check (
         earned - spent - expired - reversed = available + pending + held - debt),
@@ -38,8 +39,10 @@ create table loyalty.balance (
 ) with (fillfactor = 70);
 create index balance_member on loyalty.balance (tenant_id, member_id);
 create index balance_due on loyalty.balance (tenant_id, due_at) where due_at < 'infinity';
-comment on table loyalty.balance is 'what a member has in a wallet: the locked, versioned, chained row';
-comment on column loyalty.balance.last_at is 'recorded_at of the last movement; strictly increasing';
+comment on table loyalty.balance is
+    'what a member has in a wallet: the locked, versioned, chained row';
+comment on column loyalty.balance.last_at is
+    'recorded_at of the last movement; strictly increasing';
 comment on column loyalty.balance.due_at is
     'not later than the next instant when a hold ends or a lot matures or expires';
 
@@ -78,10 +81,13 @@ create table loyalty.entry (
 ) partition by range (entry_id);
 create index entry_member on loyalty.entry (tenant_id, member_id, entry_id);
 create index entry_event on loyalty.entry (tenant_id, event_id) where event_id is not null;
-comment on table loyalty.entry is 'append-only journal: one signed business fact of one balance, chained';
+comment on table loyalty.entry is
+    'append-only journal: one signed business fact of one balance, chained';
 comment on column loyalty.entry.type is
-    '1 earn 2 earn_pending 3 activate 4 cancel_pending 5 redeem 6 redeem_reversal 7 earn_reversal 8 expire '
-    '9 expire_reversal 10 adjust_credit 11 adjust_debit 12 transfer_out 13 transfer_in 14 import 15 merge_out 16 merge_in';
+    '1 earn 2 earn_pending 3 activate 4 cancel_pending 5 redeem 6 redeem_reversal 7 '
+    'earn_reversal 8 expire '
+    '9 expire_reversal 10 adjust_credit 11 adjust_debit 12 transfer_out 13 transfer_in 14 '
+    'import 15 merge_out 16 merge_in';
 
 create table loyalty.movement (
     tenant_id       uuid        not null,
@@ -104,9 +110,11 @@ create table loyalty.movement (
     constraint movement_amount check (amount > 0 and amount <= 9007199254740991)
 ) partition by range (subject_id);
 comment on table loyalty.movement is
-    'bucket to bucket, append-only; lot_id names the lot whose points moved; hold and release have no entry';
+    'bucket to bucket, append-only; lot_id names the lot whose points moved; hold and '
+    'release have no entry';
 comment on column loyalty.movement.from_bucket is
-    '1 pending 2 available 3 held 4 debt | 10 issued 11 redeemed 12 expired 13 reversed 14 forgiven 15 adjusted 16 transferred';
+    '1 pending 2 available 3 held 4 debt | 10 issued 11 redeemed 12 expired 13 reversed 14 '
+    'forgiven 15 adjusted 16 transferred';
 
 create table loyalty.lot (
     tenant_id       uuid        not null,
@@ -141,7 +149,8 @@ create index lot_member on loyalty.lot (tenant_id, member_id, lot_id);
 comment on table loyalty.lot is
     'points with one origin and one expiry; an entry that makes one lot shares its uuid';
 comment on column loyalty.lot.remaining is 'not yet gone; includes held';
-comment on column loyalty.lot.reversed is 'of its entry taken back so far, wherever the points were found';
+comment on column loyalty.lot.reversed is
+    'of its entry taken back so far, wherever the points were found';
 
 create table loyalty.hold (
     tenant_id       uuid        not null,
@@ -166,7 +175,8 @@ create table loyalty.hold (
         when 'released' then released = amount
         when 'expired' then released > 0 and captured + released = amount
         else false end),
-    constraint hold_balance_fk foreign key (tenant_id, wallet_id, member_id) references loyalty.balance
+    constraint hold_balance_fk foreign key (tenant_id, wallet_id, member_id)
+        references loyalty.balance
 );
 create index hold_active on loyalty.hold (tenant_id, wallet_id, member_id, expires_at)
     where state = 'active';
@@ -199,7 +209,8 @@ create table loyalty.redemption (
     constraint redemption_points check (points > 0 and reversed_points between 0 and points),
     constraint redemption_status check (status in ('pending', 'held', 'completed', 'failed',
         'cancelled', 'reversed', 'partially_reversed')),
-    constraint redemption_balance_fk foreign key (tenant_id, wallet_id, member_id) references loyalty.balance
+    constraint redemption_balance_fk foreign key (tenant_id, wallet_id, member_id)
+        references loyalty.balance
 );
 create index redemption_member on loyalty.redemption (tenant_id, member_id, redemption_id);
 comment on table loyalty.redemption is 'points given for a reward or an order';

@@ -16,7 +16,8 @@ create table loyalty.change (
 );
 create index change_xid on loyalty.change (xid);
 comment on table loyalty.change is
-    'what caches must forget, read by snapshot difference; tenant is null for plans and signing keys';
+    'what caches must forget, read by snapshot difference; tenant is null for plans and '
+    'signing keys';
 
 create table loyalty.command (
     tenant_id       uuid        not null,
@@ -45,7 +46,8 @@ create table loyalty.worker (
     version         text        not null,
     constraint worker_pk primary key (worker_id)
 );
-comment on table loyalty.worker is 'running worker processes; alive while their session advisory lock is held';
+comment on table loyalty.worker is
+    'running worker processes; alive while their session advisory lock is held';
 
 create table loyalty.shard_lease (
     shard           smallint    not null,
@@ -84,7 +86,8 @@ create table loyalty.job (
 create index job_ready on loyalty.job (queue, priority, run_at, job_id)
     where state in ('available', 'scheduled', 'retryable');
 create index job_running on loyalty.job (worker_id) where state = 'running';
-create index job_finished on loyalty.job (finished_at) where state in ('completed', 'cancelled', 'discarded');
+create index job_finished on loyalty.job (finished_at)
+    where state in ('completed', 'cancelled', 'discarded');
 create unique index job_unique_key on loyalty.job (queue, unique_key)
     where unique_key is not null and state in ('available', 'running', 'scheduled', 'retryable');
 comment on table loyalty.job is 'work outside the rules lane: retries, timers, everything with I/O';
@@ -123,7 +126,8 @@ create table loyalty.webhook_endpoint (
     constraint webhook_endpoint_deleted check (deleted_at is null or status = 'disabled'),
     constraint webhook_endpoint_tenant_fk foreign key (tenant_id) references loyalty.tenant
 );
-comment on table loyalty.webhook_endpoint is 'where a merchant wants its messages; sequence is the last one given';
+comment on table loyalty.webhook_endpoint is
+    'where a merchant wants its messages; sequence is the last one given';
 
 create table loyalty.endpoint_secret (
     tenant_id       uuid        not null,
@@ -137,8 +141,10 @@ create table loyalty.endpoint_secret (
     constraint endpoint_secret_endpoint_fk foreign key (tenant_id, endpoint_id)
         references loyalty.webhook_endpoint on delete cascade
 );
-comment on table loyalty.endpoint_secret is 'signing secrets of an endpoint, sealed; several while one rotates';
-comment on column loyalty.endpoint_secret.wrapped is 'the wrapped key of sealed, where it has one of its own';
+comment on table loyalty.endpoint_secret is
+    'signing secrets of an endpoint, sealed; several while one rotates';
+comment on column loyalty.endpoint_secret.wrapped is
+    'the wrapped key of sealed, where it has one of its own';
 
 create table loyalty.outbox (
     tenant_id       uuid        not null,
@@ -152,7 +158,8 @@ create table loyalty.outbox (
     constraint outbox_pk primary key (tenant_id, message_id)
 );
 create index outbox_xid on loyalty.outbox (xid, message_id);
-comment on table loyalty.outbox is 'messages to fan out to endpoints; ids and points only, no personal data';
+comment on table loyalty.outbox is
+    'messages to fan out to endpoints; ids and points only, no personal data';
 
 create table loyalty.delivery (
     tenant_id       uuid        not null,
@@ -170,13 +177,15 @@ create table loyalty.delivery (
     updated_at      timestamptz not null default now(),
     constraint delivery_pk primary key (tenant_id, delivery_id),
     constraint delivery_sequence unique (tenant_id, endpoint_id, sequence),
-    constraint delivery_status check (status in ('queued', 'delivered', 'retrying', 'failed', 'replayed')),
+    constraint delivery_status
+        check (status in ('queued', 'delivered', 'retrying', 'failed', 'replayed')),
     constraint delivery_endpoint_fk foreign key (tenant_id, endpoint_id)
         references loyalty.webhook_endpoint on delete cascade
 );
 create index delivery_due on loyalty.delivery (next_at) where status in ('queued', 'retrying');
 create index delivery_age on loyalty.delivery (created_at);
-comment on table loyalty.delivery is 'one message to one endpoint; the sequence of an endpoint has no gaps';
+comment on table loyalty.delivery is
+    'one message to one endpoint; the sequence of an endpoint has no gaps';
 
 create table loyalty.delivery_attempt (
     tenant_id       uuid        not null,
@@ -192,4 +201,5 @@ create table loyalty.delivery_attempt (
     constraint delivery_attempt_delivery_fk foreign key (tenant_id, delivery_id)
         references loyalty.delivery on delete cascade
 );
-comment on table loyalty.delivery_attempt is 'each attempt at a delivery and what the endpoint said';
+comment on table loyalty.delivery_attempt is
+    'each attempt at a delivery and what the endpoint said';

@@ -1,6 +1,6 @@
 \ir prelude.psql
 begin;
-select plan(90);
+select plan(92);
 
 -- a tenant whose clock stands where the test puts it
 select tap.tenant('t-led') as t \gset
@@ -150,6 +150,9 @@ select b ->> 'id' as hid, b from tap.go(:'t', 'hold_create', '{"member":"ext:1",
 select is(tap.bal(:'t', 'ext:1', 'roll'), '55 0 5 0', 'earned, credited, spent, held');
 select is((select (x ->> 'f') || ' ' || (x ->> 'e') from jsonb_array_elements((tap.kept(api.balance_list(:'t', tap.call(), 'ext:1'))).c::jsonb) x where x ->> 'w' = 'roll') is not null, true, 'the fill says until when it holds and what expires next');
 select is((select b -> 'data' -> 1 -> 'next_expiry' ->> 'points' from (select (api.balance_list(:'t', tap.call(), 'ext:1')).body::jsonb as b) x), '25', 'next expiry: the free part of the first lot');
+select max(expires_at) as last from loyalty.lot where wallet_id = :'roll' \gset
+select is((select (x.balance).available from loyalty.balance b, loyalty.balance_at(b, :'last'::timestamptz - interval '1 microsecond') x where b.wallet_id = :'roll'), 30::bigint, 'a lot is there until its instant');
+select is((select (x.balance).available from loyalty.balance b, loyalty.balance_at(b, :'last') x where b.wallet_id = :'roll'), 0::bigint, 'and gone at it');
 select tap.clock(:'t', '2020-03-11 10:00:30Z');
 select is(tap.bal(:'t', 'ext:1', 'roll'), '0 0 5 0', 'ten days on all of it is gone but what is held');
 select is(tap.stored(:'roll', :'m'), '55 0 5 0', 'though nothing was booked');

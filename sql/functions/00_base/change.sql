@@ -19,7 +19,8 @@ begin
                     where e.tenant_id = p_tenant and e.status <> 'disabled');
 end
 $$;
-comment on function loyalty.has_endpoint(uuid) is 'whether outbox rows of this tenant have a reader';
+comment on function loyalty.has_endpoint(uuid) is
+    'whether outbox rows of this tenant have a reader';
 
 create or replace function loyalty.outbox_add(p_tenant uuid, p_type text, p_member uuid,
     p_occurred_at timestamptz, p_data jsonb) returns void

@@ -105,7 +105,8 @@ begin
     select m.status, m.merged_into into status, v_into
       from loyalty.member m where m.tenant_id = p_tenant and m.member_id = v_id;
     if status = 'merged' then
-        select f.member_id, f.status into v_id, status from loyalty.member_follow(p_tenant, v_into) f;
+        select f.member_id, f.status into v_id, status
+          from loyalty.member_follow(p_tenant, v_into) f;
     end if;
     if status is null or status = 'erased' or v_id is null then
         status := null;

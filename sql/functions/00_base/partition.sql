@@ -16,18 +16,22 @@ declare
         '(tenant_id = (select (nullif(current_setting(''app.tenant_id'', true), ''''))::uuid))';
 begin
     select c.relname into v_root
-      from pg_catalog.pg_partition_ancestors(p_table) a join pg_catalog.pg_class c on c.oid = a.relid
+      from pg_catalog.pg_partition_ancestors(p_table) a
+      join pg_catalog.pg_class c on c.oid = a.relid
      where not c.relispartition;
     v_root := coalesce(v_root, v_name);
     v_tenant := exists (select from pg_catalog.pg_attribute
                          where attrelid = p_table and attname = 'tenant_id' and not attisdropped);
-    v_queue := v_root in ('tenant', 'plan', 'host', 'api_key', 'signing_key', 'revocation', 'change',
-        'event_log', 'log_cursor', 'event_outcome', 'command', 'job', 'job_attempt', 'worker',
-        'shard_lease', 'outbox', 'delivery', 'delivery_attempt', 'webhook_endpoint', 'endpoint_secret');
+    v_queue := v_root in ('tenant', 'plan', 'host', 'api_key', 'signing_key', 'revocation',
+        'change', 'event_log', 'log_cursor', 'event_outcome', 'command', 'job', 'job_attempt',
+        'worker',
+        'shard_lease', 'outbox', 'delivery', 'delivery_attempt', 'webhook_endpoint',
+        'endpoint_secret');
 
     if exists (select from pg_catalog.pg_class
                 where oid = p_table and not (relrowsecurity and relforcerowsecurity)) then
-        execute format('alter table %s enable row level security, force row level security', p_table);
+        execute format('alter table %s enable row level security, force row level security',
+                       p_table);
     end if;
     if v_tenant and not exists (select from pg_catalog.pg_policy
                                  where polrelid = p_table and polname = 'tenant') then
@@ -53,7 +57,8 @@ declare
     v_work      text := 'select, insert, update, delete';
 begin
     select c.relname into v_root
-      from pg_catalog.pg_partition_ancestors(p_table) a join pg_catalog.pg_class c on c.oid = a.relid
+      from pg_catalog.pg_partition_ancestors(p_table) a
+      join pg_catalog.pg_class c on c.oid = a.relid
      where not c.relispartition;
     v_root := coalesce(v_root, (select relname from pg_catalog.pg_class where oid = p_table));
 
@@ -81,7 +86,8 @@ begin
     execute format('grant %s on %s to loyalty_work_exec, loyalty_ops_exec', v_work, p_table);
     if v_root = 'event' then
         -- erasing a person forgets the sealed attributes and their key
-        execute format('grant update (sealed, wrapped) on %s to loyalty_work_exec, loyalty_api_exec',
+        execute format('grant update (sealed, wrapped) on %s '
+                       'to loyalty_work_exec, loyalty_api_exec',
                        p_table);
     end if;
     execute format('grant select on %s to loyalty_reader', p_table);
@@ -129,4 +135,4 @@ begin
 end
 $$;
 comment on function loyalty.partition_ensure(int) is
-    'makes the partitions of this month and the next p_months; fails if rows of a month already stand in the default';
+    'partitions of this month and the next p_months; fails if a month''s rows stand in the default';

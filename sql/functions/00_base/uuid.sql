@@ -9,7 +9,8 @@ create or replace function loyalty.time_us(p_at timestamptz) returns bigint
 language sql stable parallel safe
 return case when isfinite(p_at)
     then ('x' || encode(timestamptz_send(p_at), 'hex'))::bit(64)::bigint + 946684800000000 end;
-comment on function loyalty.time_us(timestamptz) is 'microseconds since the epoch; null for infinity';
+comment on function loyalty.time_us(timestamptz) is
+    'microseconds since the epoch; null for infinity';
 
 create or replace function loyalty.us_time(p_us bigint) returns timestamptz
 language sql immutable parallel safe
@@ -21,7 +22,8 @@ create or replace function loyalty.uuid_v7_at(p_at timestamptz) returns uuid
 language plpgsql volatile parallel safe as
 $$
 declare
-    v_us bigint := ('x' || encode(timestamptz_send(p_at), 'hex'))::bit(64)::bigint + 946684800000000;
+    v_us bigint := ('x' || encode(timestamptz_send(p_at), 'hex'))::bit(64)::bigint
+                   + 946684800000000;
 begin
     return encode(
         substr(int8send(v_us / 1000), 3)

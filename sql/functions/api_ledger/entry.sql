@@ -60,7 +60,9 @@ declare
     v_id uuid := loyalty.id_uuid('ent', p_entry);
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
-    if not exists (select from loyalty.entry e where e.tenant_id = p_tenant and e.entry_id = v_id) then
+    if not exists (select from loyalty.entry e
+                    where e.tenant_id = p_tenant and e.entry_id = v_id)
+    then
         return loyalty.problem(p_call, 404, 'entry.not_found');
     end if;
     return loyalty.answer(200, (loyalty.entries_text(p_tenant, p_call, array[v_id]))[1]::text);
@@ -78,7 +80,9 @@ declare
     v_row   record;
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
-    if not exists (select from loyalty.entry e where e.tenant_id = p_tenant and e.entry_id = v_id) then
+    if not exists (select from loyalty.entry e
+                    where e.tenant_id = p_tenant and e.entry_id = v_id)
+    then
         return loyalty.problem(p_call, 404, 'entry.not_found');
     end if;
     select x.event_id, x.rule_version_id, x.outcome, x.points, x.points_raw, x.clipped_by, x.trace,

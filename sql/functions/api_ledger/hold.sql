@@ -53,7 +53,8 @@ begin
     returning * into h;
     select t.lots, t.amounts, t.taken into v_take from loyalty.lots_take(b, v_points, null) t;
     if v_take.taken <> v_points then
-        raise exception 'lots of balance % % do not cover % points', b.wallet_id, b.member_id, v_points;
+        raise exception 'lots of balance % % do not cover % points', b.wallet_id,
+            b.member_id, v_points;
     end if;
     insert into loyalty.hold_lot (tenant_id, hold_id, lot_id, amount)
     select p_tenant, h.hold_id, t.lot, t.n from unnest(v_take.lots, v_take.amounts) t (lot, n);
@@ -66,7 +67,8 @@ begin
 
     select * into v_after from loyalty.member_balances(p_tenant, b.member_id, v_now);
     v_answer := loyalty.answer(201,
-        (loyalty.hold_text(h, v_now) || jsonb_build_object('balances', to_jsonb(v_after.data)))::text,
+        (loyalty.hold_text(h, v_now)
+         || jsonb_build_object('balances', to_jsonb(v_after.data)))::text,
         'Location: /v1/holds/' || loyalty.id_text('hld', h.hold_id) || E'\n', v_after.fills::text);
     return loyalty.idempotency_end(p_tenant, p_call, 'hold_create', v_answer);
 end

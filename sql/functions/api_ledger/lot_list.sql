@@ -62,7 +62,8 @@ begin
         end if;
         v_expires := r.expires_at;
         v_lot := r.lot_id;
-        v_data := v_data || json_build_object('object', 'lot', 'id', loyalty.id_text('lot', r.lot_id),
+        v_data := v_data || json_build_object('object', 'lot',
+            'id', loyalty.id_text('lot', r.lot_id),
             'wallet', r.code, 'entry', loyalty.id_text('ent', r.entry_id), 'original', r.original,
             'remaining', r.remaining, 'held', r.held, 'status', r.state,
             'starts_at', loyalty.time_text(r.starts_at),
@@ -71,4 +72,5 @@ begin
     return loyalty.list_answer(p_call, v_data, null);
 end
 $$;
-comment on function api.lot_list(uuid, jsonb, text, text, text, text, text) is 'the lots of a member';
+comment on function api.lot_list(uuid, jsonb, text, text, text, text, text) is
+    'the lots of a member';

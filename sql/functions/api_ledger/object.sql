@@ -147,7 +147,8 @@ begin
         'created_at', loyalty.time_text(h.created_at));
 end
 $$;
-comment on function loyalty.hold_text(loyalty.hold, timestamptz) is 'a hold as an object of the API';
+comment on function loyalty.hold_text(loyalty.hold, timestamptz) is
+    'a hold as an object of the API';
 
 create or replace function loyalty.redemption_text(r loyalty.redemption, p_entries json[])
 returns jsonb
@@ -178,4 +179,5 @@ begin
                   order by e.entry_id);
 end
 $$;
-comment on function loyalty.redemption_entries(loyalty.redemption) is 'ids of its entries, in order';
+comment on function loyalty.redemption_entries(loyalty.redemption) is
+    'ids of its entries, in order';

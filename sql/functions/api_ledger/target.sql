@@ -28,13 +28,15 @@ begin
          where w.tenant_id = p_tenant and w.code = p_body ->> 'wallet';
         if not found then
             v_code := coalesce(v_code, 'wallet.not_found');
-            v_faults := v_faults || jsonb_build_object('pointer', '/wallet', 'code', 'wallet.not_found');
+            v_faults := v_faults
+                || jsonb_build_object('pointer', '/wallet', 'code', 'wallet.not_found');
         end if;
     else
         select count(*) into v_wallets from loyalty.wallet w where w.tenant_id = p_tenant;
         if v_wallets <> 1 then
             v_code := coalesce(v_code, 'wallet.required');
-            v_faults := v_faults || jsonb_build_object('pointer', '/wallet', 'code', 'wallet.required');
+            v_faults := v_faults
+                || jsonb_build_object('pointer', '/wallet', 'code', 'wallet.required');
         else
             select * into wallet from loyalty.wallet w where w.tenant_id = p_tenant;
         end if;

@@ -12,14 +12,21 @@ begin
     return query
     with m as (
         select m.wallet_id, m.member_id,
-               sum(case when m.to_bucket = 2 then m.amount when m.from_bucket = 2 then -m.amount else 0 end) as a,
-               sum(case when m.to_bucket = 1 then m.amount when m.from_bucket = 1 then -m.amount else 0 end) as p,
-               sum(case when m.to_bucket = 3 then m.amount when m.from_bucket = 3 then -m.amount else 0 end) as h,
-               sum(case when m.from_bucket = 4 then m.amount when m.to_bucket = 4 then -m.amount else 0 end) as d,
+               sum(case when m.to_bucket = 2 then m.amount
+                        when m.from_bucket = 2 then -m.amount else 0 end) as a,
+               sum(case when m.to_bucket = 1 then m.amount
+                        when m.from_bucket = 1 then -m.amount else 0 end) as p,
+               sum(case when m.to_bucket = 3 then m.amount
+                        when m.from_bucket = 3 then -m.amount else 0 end) as h,
+               sum(case when m.from_bucket = 4 then m.amount
+                        when m.to_bucket = 4 then -m.amount else 0 end) as d,
                sum(case when m.from_bucket in (10, 15, 16) then m.amount else 0 end) as earned,
-               sum(case when m.to_bucket in (11, 15, 16) then m.amount when m.from_bucket = 11 then -m.amount else 0 end) as spent,
-               sum(case when m.to_bucket = 12 then m.amount when m.from_bucket = 12 then -m.amount else 0 end) as expired,
-               sum(case when m.to_bucket = 13 then m.amount when m.from_bucket in (13, 14) then -m.amount else 0 end) as reversed
+               sum(case when m.to_bucket in (11, 15, 16) then m.amount
+                        when m.from_bucket = 11 then -m.amount else 0 end) as spent,
+               sum(case when m.to_bucket = 12 then m.amount
+                        when m.from_bucket = 12 then -m.amount else 0 end) as expired,
+               sum(case when m.to_bucket = 13 then m.amount
+                        when m.from_bucket in (13, 14) then -m.amount else 0 end) as reversed
           from loyalty.movement m where m.tenant_id = p_tenant group by 1, 2),
     e as (
         select e.wallet_id, e.member_id, sum(e.points) as points, count(*) as n, max(e.seq) as seq
@@ -95,7 +102,8 @@ begin
       cross join lateral (values
         ('chain.hash', c.hash = c.computed),
         ('chain.sequence', c.seq = c.before_seq + 1),
-        ('chain.time', c.recorded_at > c.before_at and (c.before_id is null or c.entry_id > c.before_id)),
+        ('chain.time', c.recorded_at > c.before_at
+                       and (c.before_id is null or c.entry_id > c.before_id)),
         ('chain.head', c.next_seq is not null
                        or coalesce(b.head_hash = c.hash and b.last_at >= c.recorded_at, false))
         ) as v (invariant, holds)
@@ -107,14 +115,19 @@ begin
         select m.wallet_id, m.member_id, m.recorded_at,
                min(m.entry_id::text)::uuid as entry_id,
                sum(m.amount * ((m.to_bucket <= 4)::int - (m.from_bucket <= 4)::int)) as net,
-               sum(case when m.to_bucket = 2 then m.amount when m.from_bucket = 2 then -m.amount else 0 end) as a,
-               sum(case when m.to_bucket = 1 then m.amount when m.from_bucket = 1 then -m.amount else 0 end) as p,
-               sum(case when m.to_bucket = 3 then m.amount when m.from_bucket = 3 then -m.amount else 0 end) as h,
-               sum(case when m.from_bucket = 4 then m.amount when m.to_bucket = 4 then -m.amount else 0 end) as d
+               sum(case when m.to_bucket = 2 then m.amount
+                        when m.from_bucket = 2 then -m.amount else 0 end) as a,
+               sum(case when m.to_bucket = 1 then m.amount
+                        when m.from_bucket = 1 then -m.amount else 0 end) as p,
+               sum(case when m.to_bucket = 3 then m.amount
+                        when m.from_bucket = 3 then -m.amount else 0 end) as h,
+               sum(case when m.from_bucket = 4 then m.amount
+                        when m.to_bucket = 4 then -m.amount else 0 end) as d
           from loyalty.movement m where m.tenant_id = p_tenant group by 1, 2, 3),
     r as (
         select m.wallet_id, m.member_id, m.recorded_at, m.entry_id, m.net,
-               sum(m.a) over w as a, sum(m.p) over w as p, sum(m.h) over w as h, sum(m.d) over w as d
+               sum(m.a) over w as a, sum(m.p) over w as p, sum(m.h) over w as h,
+               sum(m.d) over w as d
           from m window w as (partition by m.wallet_id, m.member_id order by m.recorded_at)),
     e as (select e.* from loyalty.entry e where e.tenant_id = p_tenant)
     select v.invariant, coalesce(e.entry_id, r.entry_id)::text, v.detail
@@ -151,7 +164,8 @@ begin
       left join rev on rev.reverses = l.lot_id
       cross join lateral (values
         ('lot.movements', coalesce(l.remaining = m.remaining and l.original = m.original, false),
-         format('lot %s of %s, movements %s of %s', l.remaining, l.original, m.remaining, m.original)),
+         format('lot %s of %s, movements %s of %s', l.remaining, l.original, m.remaining,
+                m.original)),
         ('lot.held', l.held = coalesce(hl.held, 0), format('held %s, holds %s', l.held, hl.held)),
         ('lot.reversed', l.reversed = coalesce(rev.points, 0) and l.reversed <= l.original,
          format('reversed %s, entries %s', l.reversed, rev.points))
@@ -166,8 +180,10 @@ begin
     m as (
         select m.hold_id,
                sum(case when m.to_bucket = 3 then m.amount else 0 end) as amount,
-               sum(case when m.from_bucket = 3 and m.to_bucket = 11 then m.amount else 0 end) as captured,
-               sum(case when m.from_bucket = 3 and m.to_bucket = 2 then m.amount else 0 end) as released
+               sum(case when m.from_bucket = 3 and m.to_bucket = 11 then m.amount else 0 end)
+                   as captured,
+               sum(case when m.from_bucket = 3 and m.to_bucket = 2 then m.amount else 0 end)
+                   as released
           from loyalty.movement m
          where m.tenant_id = p_tenant and m.hold_id is not null group by 1)
     select v.invariant, h.hold_id::text, v.detail

@@ -61,7 +61,8 @@ declare
 begin
     select t.lots, t.amounts, t.taken into v_take from loyalty.lots_take(b, p_points, null) t;
     if v_take.taken <> p_points then
-        raise exception 'lots of balance % % do not cover % points', b.wallet_id, b.member_id, p_points;
+        raise exception 'lots of balance % % do not cover % points', b.wallet_id,
+            b.member_id, p_points;
     end if;
     v_n := cardinality(v_take.lots);
     e.points := -p_points;

@@ -20,7 +20,7 @@
 --   {"event":uuid (the refund), "member":uuid, "at":timestamptz, and one of
 --    "order":uuid, "lines":[{"line":no from 1, "quantity":"1", "ordered":"6"}…]
 --    "order":uuid, "amount":"5.00", "total":"15.30"
---    "wallet":uuid, "points":n > 0, "rule":uuid|null, "rule_version":uuid|null (base rate, no order)}
+--    "wallet":uuid, "points":n > 0, "rule":uuid|null, "rule_version":uuid|null}  (no order)
 -- outcome: {"points":taken, "clipped":not taken under within_balance,
 --           "debt":part that became debt, "entries":[uuid…]}
 -- order_refund rows are written here.
@@ -111,7 +111,8 @@ begin
            array_agg(i."order" order by i.ord),
            array_agg(translate(i.shares::text, '[]', '{}') order by i.ord),
            array_agg(case when w.pending_policy = 'immediate' then i.at
-                          else loyalty.lot_starts(w.pending_policy, w.pending_days, p.timezone, i.at)
+                          else loyalty.lot_starts(w.pending_policy, w.pending_days, p.timezone,
+                                                  i.at)
                      end order by i.ord),
            array_agg(case when w.expiry_policy = 'none' then 'infinity'
                           else loyalty.lot_expires(w.expiry_policy, w.expiry_days, w.expiry_month,

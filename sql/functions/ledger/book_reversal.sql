@@ -122,7 +122,8 @@ begin
     for r in
         select i.line, max(i.ordered) as ordered,
                (select sum(f.quantity) from loyalty.order_refund f
-                 where f.tenant_id = p_tenant and f.order_id = p_order and f.line_no = i.line) as so_far
+                 where f.tenant_id = p_tenant and f.order_id = p_order
+                   and f.line_no = i.line) as so_far
           from jsonb_to_recordset(p_lines) as i (line int, quantity numeric, ordered numeric)
          group by i.line order by i.line
     loop
@@ -142,7 +143,8 @@ begin
     end if;
 end
 $$;
-comment on function loyalty.order_share_due(uuid, uuid, loyalty.order_earn, jsonb, numeric, bigint[]) is
+comment on function loyalty.order_share_due(uuid, uuid, loyalty.order_earn, jsonb, numeric,
+    bigint[]) is
     'points of one earn that the refunds so far take back and that were not taken yet';
 
 create or replace function loyalty.book_reversal(p_tenant uuid, p_items jsonb)
@@ -166,7 +168,8 @@ declare
     v_lots      uuid[];
 begin
     for ord, v_item in
-        select i.ord::int, i.item from jsonb_array_elements(p_items) with ordinality as i (item, ord)
+        select i.ord::int, i.item
+          from jsonb_array_elements(p_items) with ordinality as i (item, ord)
          order by i.ord
     loop
         v_points := 0;
@@ -185,7 +188,8 @@ begin
             v_owed := v_done.owed;
             v_entries := v_done.entries;
         else
-            insert into loyalty.order_refund (tenant_id, order_id, refund_event_id, line_no, quantity)
+            insert into loyalty.order_refund (tenant_id, order_id, refund_event_id, line_no,
+                quantity)
             select p_tenant, v_order, (v_item ->> 'event')::uuid, i.line, sum(i.quantity)
               from (select l.line, greatest(l.quantity, 0) as quantity
                       from jsonb_to_recordset(v_item -> 'lines') as l (line int, quantity numeric)

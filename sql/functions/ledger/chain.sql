@@ -35,7 +35,8 @@ begin
     return sha256(coalesce(p_state, p_head) || p_payload);
 end
 $$;
-comment on function loyalty.chain_step(bytea, bytea, bytea) is 'one link; state is null at the head';
+comment on function loyalty.chain_step(bytea, bytea, bytea) is
+    'one link; state is null at the head';
 
 -- running hash of a window of entries of one balance, from its head
 create or replace aggregate loyalty.chain(bytea, bytea) (sfunc = loyalty.chain_step, stype = bytea);

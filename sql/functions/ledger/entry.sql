@@ -105,14 +105,16 @@ begin
 end
 $$;
 comment on function loyalty.moves_apply(loyalty.balance, uuid, uuid, timestamptz, smallint[],
-    smallint[], bigint[], uuid[]) is 'moves points between the buckets and lots of a locked balance';
+    smallint[], bigint[], uuid[]) is
+    'moves points between the buckets and lots of a locked balance';
 
 create or replace function loyalty.entry_add(b loyalty.balance, e loyalty.entry,
     p_from smallint[], p_to smallint[], p_amount bigint[], p_lot uuid[]) returns loyalty.balance
 language plpgsql as
 $$
 begin
-    b := loyalty.moves_apply(b, e.entry_id, e.hold_id, e.recorded_at, p_from, p_to, p_amount, p_lot);
+    b := loyalty.moves_apply(b, e.entry_id, e.hold_id, e.recorded_at, p_from, p_to, p_amount,
+        p_lot);
     b.entry_seq := b.entry_seq + 1;
     b.head_hash := sha256(b.head_hash || loyalty.entry_payload(e.tenant_id, e.wallet_id,
         e.member_id, e.entry_id, b.entry_seq, e.type, e.points, e.effective_at, e.recorded_at,

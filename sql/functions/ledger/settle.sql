@@ -181,7 +181,8 @@ begin
     end if;
     for r in
         select p.grp, p.kind, p.at, p.hold_id, sum(p.amount)::bigint as points,
-               array_agg(p.from_bucket order by p.ord) as f, array_agg(p.to_bucket order by p.ord) as t,
+               array_agg(p.from_bucket order by p.ord) as f,
+               array_agg(p.to_bucket order by p.ord) as t,
                array_agg(p.amount order by p.ord) as n, array_agg(p.lot_id order by p.ord) as lots
           from rows from (loyalty.due_plan(b, p_at)) with ordinality
                as p (grp, kind, at, hold_id, from_bucket, to_bucket, amount, lot_id, ord)
