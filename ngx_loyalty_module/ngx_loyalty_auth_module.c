@@ -174,7 +174,7 @@ ngx_loyalty_auth_route(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx,
     /* reading goes on with an old directory, nothing else does */
 
     want->reads = want->scope != 0
-                  && (want->scope & ~ngx_loyalty_scope_reads()) == 0;
+                  && (want->scope & ~ngx_loyalty_local()->reads) == 0;
 
     return NGX_OK;
 }

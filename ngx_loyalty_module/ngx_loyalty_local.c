@@ -56,6 +56,7 @@ ngx_loyalty_local_init(ngx_cycle_t *cycle, ngx_loyalty_main_conf_t *lmcf)
 
     local->cycle = cycle;
     local->issuer = lmcf->issuer;
+    local->reads = ngx_loyalty_scope_reads();
     local->crypto = ly_crypto_create();
     local->scratch = ly_arena_create(NGX_LOYALTY_SCRATCH, NULL);
 

@@ -47,6 +47,7 @@ struct ngx_loyalty_local_s {
     ngx_loyalty_pg_t        *directory; /* NULL: none configured */
     ngx_loyalty_pg_conf_t    directory_conf;
     ngx_str_t                issuer;
+    uint64_t                 reads;     /* bits of the *:read scopes */
     ngx_loyalty_pslot_t     *process;
 
     ngx_loyalty_name_t      *names[NGX_LOYALTY_LOCAL_NAMES];
