@@ -8,6 +8,9 @@ static ngx_loyalty_cslot_t *ngx_loyalty_cache_slot(ngx_loyalty_zone_t *zone,
     uint64_t hash, uint32_t epoch, ly_uuid_t *member, ngx_uint_t ordinal);
 static ngx_loyalty_cslot_t *ngx_loyalty_cache_victim(ngx_loyalty_zone_t *zone,
     uint64_t hash, ngx_uint_t ordinal);
+static void ngx_loyalty_cache_put(ngx_loyalty_zone_t *zone,
+    ngx_loyalty_cslot_t *slot, uint64_t hash, uint32_t epoch,
+    ly_uuid_t *member, ngx_loyalty_balance_t *balance);
 static ngx_loyalty_aslot_t *ngx_loyalty_alias_set(ngx_loyalty_zone_t *zone,
     ngx_loyalty_tenant_t *tenant, ngx_str_t *ref, u_char hash[16]);
 
@@ -149,6 +152,7 @@ ngx_loyalty_cache_fill(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
     ngx_uint_t write)
 {
     uint64_t              hash, n;
+    ngx_uint_t            stale;
     ngx_loyalty_zone_t   *zone;
     ngx_loyalty_cslot_t  *slot;
 
@@ -165,19 +169,60 @@ ngx_loyalty_cache_fill(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
 
     ngx_loyalty_zone_lock(zone);
 
-    if (zone->change_stamps[n] > stamp->change
-        && zone->change_stamps[n] != stamp->own)
-    {
-        goto stale;
-    }
-
     slot = ngx_loyalty_cache_slot(zone, hash, tenant->epoch, member,
                                   balance->ordinal);
 
-    if (slot && slot->version > balance->version) {
-        goto stale;
+    stale = (zone->change_stamps[n] > stamp->change
+             && zone->change_stamps[n] != stamp->own)
+            || (slot && slot->version > balance->version);
+
+    if (!stale) {
+        ngx_loyalty_cache_put(zone, slot, hash, tenant->epoch, member,
+                              balance);
+
+    } else if (write && slot && slot->version < balance->version) {
+        slot->epoch = 0;
     }
 
+    if (write) {
+
+        /*
+         * Reads sent before this commit lose, whether it was kept or not;
+         * the other balances of the same answer do not.
+         */
+
+        if (stamp->own == 0) {
+            stamp->own = ++zone->change;
+        }
+
+        if (zone->change_stamps[n] < stamp->own) {
+            zone->change_stamps[n] = stale ? ++zone->change : stamp->own;
+        }
+    }
+
+    ngx_loyalty_zone_unlock(zone);
+
+    if (stale) {
+        ngx_loyalty_metric(CACHE_STALE);
+
+    } else {
+        ngx_loyalty_metric(CACHE_FILL);
+    }
+
+    if (write) {
+        /* this node knows; the others look sooner than by their interval */
+        ngx_loyalty_redis_publish();
+    }
+
+    return stale ? NGX_DECLINED : NGX_OK;
+}
+
+
+static void
+ngx_loyalty_cache_put(ngx_loyalty_zone_t *zone, ngx_loyalty_cslot_t *slot,
+    uint64_t hash, uint32_t epoch, ly_uuid_t *member,
+    ngx_loyalty_balance_t *balance)
+{
     if (slot == NULL) {
         slot = ngx_loyalty_cache_victim(zone, hash, balance->ordinal);
     }
@@ -198,40 +243,7 @@ ngx_loyalty_cache_fill(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
     slot->expiry_points = balance->expiry_points;
 
     ngx_memory_barrier();
-    slot->epoch = tenant->epoch;
-
-    if (write) {
-
-        /*
-         * Reads sent before this commit lose, even if the slot is evicted;
-         * the other balances of the same answer do not.
-         */
-
-        if (stamp->own == 0) {
-            stamp->own = ++zone->change;
-        }
-
-        zone->change_stamps[n] = stamp->own;
-    }
-
-    ngx_loyalty_zone_unlock(zone);
-
-    ngx_loyalty_metric(CACHE_FILL);
-
-    if (write) {
-        /* this node knows; the others look sooner than by their interval */
-        ngx_loyalty_redis_publish();
-    }
-
-    return NGX_OK;
-
-stale:
-
-    ngx_loyalty_zone_unlock(zone);
-
-    ngx_loyalty_metric(CACHE_STALE);
-
-    return NGX_DECLINED;
+    slot->epoch = epoch;
 }
 
 
