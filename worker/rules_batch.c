@@ -469,6 +469,8 @@ batch_outcome(batch_event_t *event, const char *kind, ly_str_t detail,
     ly_jw_object_end(w);
 
     event->tenant->nevents++;
+    event->tenant->nparked += strcmp(kind, "park") == 0
+                              || strcmp(kind, "follow") == 0;
 }
 
 
@@ -543,7 +545,11 @@ batch_result(batch_t *batch, int64_t park_ms, ly_str_t *out)
 
         ly_jw_object(&w);
         ly_jw_kstr(&w, "tenant", tenant->id);
-        ly_jw_kint(&w, "park_ms", park_ms);
+
+        if (tenant->nparked != 0) {
+            ly_jw_kint(&w, "park_ms", park_ms);
+        }
+
         ly_jw_k(&w, "events");
         ly_jw_raw(&w, ly_buf_view(&tenant->b));
         ly_jw_k(&w, "phases");

@@ -108,6 +108,7 @@ typedef struct {
     batch_phase_t    *phases[BATCH_PHASES];
     size_t            nphases;
     size_t            nevents;
+    size_t            nparked;          /* of them put aside */
 } batch_tenant_t;
 
 typedef struct {

@@ -10,6 +10,13 @@ declare
     v_max xid8 := greatest(pg_snapshot_xmax(p_base), p_until);
     v_open xid8[];
 begin
+    -- nobody is writing: the common case
+    if pg_snapshot_xmin(p_base) = pg_snapshot_xmax(p_base)
+       and pg_snapshot_xmin(p_now) = pg_snapshot_xmax(p_now)
+       and p_until <= pg_snapshot_xmax(p_now)
+    then
+        return (v_max::text || ':' || v_max::text || ':')::pg_snapshot;
+    end if;
     select array_agg(o.x order by o.x)
       into v_open
       from (select pg_snapshot_xip(p_base) as x union select pg_snapshot_xip(p_now)) o

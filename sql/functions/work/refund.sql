@@ -6,7 +6,8 @@
 create or replace function loyalty.refund_items(p_tenant uuid, p_event uuid, p_order uuid)
 returns jsonb
 language plpgsql stable
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_facts jsonb;
@@ -81,7 +82,8 @@ comment on function loyalty.refund_book(uuid, jsonb) is 'books a refund';
 create or replace function loyalty.refund_of_order(p_tenant uuid, p_event uuid, p_order uuid)
 returns jsonb
 language plpgsql
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_done jsonb;
 begin
@@ -109,7 +111,8 @@ comment on function loyalty.refund_of_order(uuid, uuid, uuid) is
 create or replace function loyalty.refund_settle(p_tenant uuid, p_event uuid, p_late boolean,
     p_base jsonb) returns jsonb
 language plpgsql
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_source text;
     v_ref text;
@@ -158,7 +161,8 @@ comment on function loyalty.refund_settle(uuid, uuid, boolean, jsonb) is
 create or replace function loyalty.refunds_of_orders(p_tenant uuid, p_orders jsonb)
 returns jsonb
 language plpgsql
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_done jsonb;
     r record;

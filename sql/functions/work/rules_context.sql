@@ -24,7 +24,8 @@ create or replace function work.rules_context(p_worker uuid, p_token bigint, p_s
 returns table (kind text, tenant_id uuid, event_id uuid, member_id uuid, ord int, shard smallint,
     xid text, log_id bigint, parked boolean, data text, state text)
 language plpgsql security definer set search_path = '' set app.tenant_id = ''
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_mode text := case when p_since is null then 'sweep' else 'since' end;
@@ -135,7 +136,8 @@ create or replace function loyalty.rules_tenant_context(p_tenant uuid, p_events 
 returns table (kind text, tenant_id uuid, event_id uuid, member_id uuid, ord int, shard smallint,
     xid text, log_id bigint, parked boolean, data text, state text)
 language plpgsql
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_members uuid[];
@@ -212,7 +214,8 @@ comment on function loyalty.rules_tenant_context(uuid, uuid[], int[], smallint[]
 -- the rules in force and the wallets, as the engine's caller reads them
 create or replace function loyalty.rules_in_force(p_tenant uuid) returns json
 language plpgsql stable
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 begin
     return json_build_object(
         'programs', (

@@ -5,7 +5,8 @@
 create or replace function work.rules_used(p_tenant uuid, p_member uuid, p_rule uuid,
     p_from timestamptz, p_to timestamptz) returns bigint
 language plpgsql stable security definer set search_path = '' set app.tenant_id = ''
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
     return (select coalesce(sum(n.points), 0)
@@ -56,7 +57,8 @@ comment on function loyalty.fact_number(jsonb, text) is 'a number or money fact 
 create or replace function work.rules_counter(p_tenant uuid, p_member uuid, p_event uuid,
     p_type text, p_fact text, p_from timestamptz, p_to timestamptz) returns numeric
 language plpgsql stable security definer set search_path = '' set app.tenant_id = ''
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
     return (select case when p_fact = '' then count(*)

@@ -37,7 +37,8 @@ create or replace function work.rules_retry(p_worker uuid, p_token bigint, p_sha
 returns table (kind text, tenant_id uuid, event_id uuid, member_id uuid, ord int, shard smallint,
     xid text, log_id bigint, parked boolean, data text, state text)
 language plpgsql security definer set search_path = '' set app.tenant_id = ''
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_job loyalty.job;

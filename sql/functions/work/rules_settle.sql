@@ -5,7 +5,7 @@
 --   "shards" all owned, "xid","log_id" of the last event, "touched": [[shard, last log_id]…];
 --   or {"mode":"retry","job":id} for what work.rules_retry() gave.
 -- p_results, one object per tenant:
---   {"tenant", "park_ms",
+--   {"tenant", "park_ms" (when events are put aside),
 --    "events": [{"e","m","s" (shard),"k","d" (detail),"code"}] in the order of the batch;
 --         k: done · refund · park (failed: try again later) · follow (behind a parked one) ·
 --         pass (its outcome stands)
@@ -25,7 +25,8 @@ create or replace function work.rules_settle(p_worker uuid, p_token bigint, p_cu
     p_results jsonb)
 returns table (since text, outbox boolean)
 language plpgsql security definer set search_path = '' set app.tenant_id = ''
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 declare
     v_tenant jsonb;
     v_since jsonb;
@@ -49,34 +50,46 @@ comment on function work.rules_settle(uuid, bigint, jsonb, jsonb) is
 create or replace function loyalty.rules_tenant_settle(p_tenant uuid, p_result jsonb)
 returns void
 language plpgsql
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_phase jsonb;
     v_refund jsonb;
     v_entries uuid[];
+    v_orders boolean;
     v_done jsonb := '{}';
     v_made jsonb;
     v_now timestamptz := clock_timestamp();
 begin
     for v_phase in select p from jsonb_array_elements(p_result->'phases') p loop
-        insert into loyalty.sales_order (tenant_id, order_id, source, external_id, event_id,
-                                         member_id, currency, occurred_at, total, line_count)
-        select p_tenant, o.id, o.source, o.external_id, o.event, o.member, o.currency, o.at,
-               o.total, o.lines
-          from jsonb_to_recordset(v_phase->'orders')
-               as o (id uuid, source text, external_id text, event uuid, member uuid,
-                     currency text, at timestamptz, total numeric, lines int);
-        select array_agg(b.entry_id order by b.ord) into v_entries
-          from loyalty.book_earns(p_tenant, v_phase->'earns') b;
-        insert into loyalty.evaluation (tenant_id, event_id, rule_version_id, outcome,
-                                        points_raw, points, clipped_by, entry_id, trace)
-        select p_tenant, x.e, x.v, x.o, x.raw, x.p, x.c, v_entries[x.g], x.t
-          from jsonb_to_recordset(v_phase->'evals')
-               as x (e uuid, v uuid, o text, raw text, p bigint, c text, t text, g int);
-        v_made := loyalty.refunds_of_orders(p_tenant, v_phase->'orders');
-        if v_made is not null then
-            v_done := v_done || v_made;
+        v_orders := v_phase->'orders' <> '[]';
+        if v_orders then
+            insert into loyalty.sales_order (tenant_id, order_id, source, external_id, event_id,
+                                             member_id, currency, occurred_at, total, line_count)
+            select p_tenant, o.id, o.source, o.external_id, o.event, o.member, o.currency, o.at,
+                   o.total, o.lines
+              from jsonb_to_recordset(v_phase->'orders')
+                   as o (id uuid, source text, external_id text, event uuid, member uuid,
+                         currency text, at timestamptz, total numeric, lines int);
+        end if;
+        v_entries := null;
+        if v_phase->'earns' <> '[]' then
+            select array_agg(b.entry_id order by b.ord) into v_entries
+              from loyalty.book_earns(p_tenant, v_phase->'earns') b;
+        end if;
+        if v_phase->'evals' <> '[]' then
+            insert into loyalty.evaluation (tenant_id, event_id, rule_version_id, outcome,
+                                            points_raw, points, clipped_by, entry_id, trace)
+            select p_tenant, x.e, x.v, x.o, x.raw, x.p, x.c, v_entries[x.g], x.t
+              from jsonb_to_recordset(v_phase->'evals')
+                   as x (e uuid, v uuid, o text, raw text, p bigint, c text, t text, g int);
+        end if;
+        if v_orders then
+            v_made := loyalty.refunds_of_orders(p_tenant, v_phase->'orders');
+            if v_made is not null then
+                v_done := v_done || v_made;
+            end if;
         end if;
         for v_refund in select r from jsonb_array_elements(v_phase->'refunds') r loop
             if v_refund ? 'activate' then
@@ -90,8 +103,9 @@ begin
     end loop;
 
     perform loyalty.outcomes_write(p_tenant, p_result->'events', v_done, v_now);
-    perform loyalty.events_park(p_tenant, p_result->'events',
-                                coalesce((p_result->>'park_ms')::int, 1000));
+    if (p_result->>'park_ms')::int is not null then
+        perform loyalty.events_park(p_tenant, p_result->'events', (p_result->>'park_ms')::int);
+    end if;
 end $$;
 comment on function loyalty.rules_tenant_settle(uuid, jsonb) is
     'one tenant''s part of a batch of the rules lane';
@@ -117,7 +131,8 @@ comment on function loyalty.event_activate(uuid, jsonb) is 'matures points that 
 create or replace function loyalty.outcomes_write(p_tenant uuid, p_events jsonb, p_done jsonb,
     p_now timestamptz) returns void
 language plpgsql
-set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_e uuid[];
