@@ -263,6 +263,7 @@ ly_canon_split(ly_str_t text, unsigned char *digits, size_t *n,
     int64_t *exponent)
 {
     size_t    i;
+    bool      negative;
     int64_t   e, places;
     ly_err_t  rc;
     ly_str_t  tail;
@@ -288,7 +289,9 @@ ly_canon_split(ly_str_t text, unsigned char *digits, size_t *n,
 
     tail = ly_str_of(text.data + i + 1, text.len - i - 1);
 
-    if (tail.len != 0 && tail.data[0] == '+') {
+    negative = tail.len != 0 && tail.data[0] == '-';
+
+    if (negative || (tail.len != 0 && tail.data[0] == '+')) {
         tail = ly_str_of(tail.data + 1, tail.len - 1);
     }
 
@@ -301,6 +304,8 @@ ly_canon_split(ly_str_t text, unsigned char *digits, size_t *n,
     if (rc != LY_OK) {
         return rc;
     }
+
+    e = negative ? -e : e;
 
     /* far outside of any double already, and the sum cannot wrap */
     e = e > LY_CANON_EXPONENT ? LY_CANON_EXPONENT : e;

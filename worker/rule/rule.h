@@ -184,14 +184,14 @@ ly_must_check ly_err_t rule_input_create(ly_arena_t *a,
     rule_input_t **out);
 
 /*
- * Extracts the facts of an event, {"type": …, "source": …, "occurred_at": …,
- * …}; the bytes must outlive the input.  May be called again for the next
+ * Extracts the facts of an event, {"type", "source", "occurred_at",
+ * ...}; the bytes must outlive the input.  May be called again for the next
  * event.  LY_PARSE, LY_LIMIT (RULE_INPUT_MAX), LY_NOMEM.  A fact that is not
  * of its type fails the rules that read it, not this call.
  */
 ly_must_check ly_err_t rule_input_event(rule_input_t *in, ly_str_t json);
 
-/* the same for the state, {"member": {…}, "balance": {…}, …} */
+/* the same for the state, {"member": {}, "balance": {}, ...} */
 ly_must_check ly_err_t rule_input_state(rule_input_t *in, ly_str_t json);
 
 /*
@@ -266,7 +266,7 @@ typedef struct {
     const char           *reason;   /* of not_matched: "trigger", "schedule",
                                        "segments", "condition", "stacking" */
     const char           *code;     /* of error: "number.overflow", ... */
-    ly_str_t              pointer;  /* of error: the node, in the normal form */
+    ly_str_t              pointer;  /* of error: in the normal form */
     const rule_effect_t  *effects;  /* all of the document's, in its order;
                                        NULL unless matched or capped */
     size_t                n_effects;
@@ -320,8 +320,8 @@ ly_must_check ly_err_t rule_english(ly_arena_t *a, ly_str_t json,
 /* --- compatible mode -------------------------------------------------- */
 
 /*
- * One line {"rule": …, "data": …} → {"result": …} or {"error": {"code": …,
- * "detail": …}}, appended without a newline.  LY_OK for both, else the
+ * One line {"rule", "data"} gives {"result"} or {"error": {"code",
+ * "detail"}}, appended without a newline.  LY_OK for both, else the
  * buffer's error.
  */
 ly_must_check ly_err_t rule_compat_line(ly_arena_t *a, ly_str_t line,

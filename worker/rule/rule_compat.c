@@ -582,7 +582,9 @@ rule_js_substr(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
 
     if (end < 0) {
         rule_js_cut(s, start, HUGE_VAL, &from, &n);
-        end = trunc(n + end);
+
+        /* the reference adds: a text makes "8-1" of it, which is no number */
+        end = last->kind == RULE_JS_NUMBER ? trunc(n + end) : 0;
         n = end > 0 ? (uint32_t) end : 0;
 
     } else {
