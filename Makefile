@@ -140,7 +140,7 @@ bin/loyalty: $(call obj,plain,$(CLI_C)) $(B)/plain/librule.a $(B)/plain/libly.a
 
 $(MODULE): $(MODULE_SRC)
 	@echo '  MODULE  $@'
-	@dev/build_module.sh
+	+@dev/build_module.sh
 	@touch $@
 
 bin/loyalty-worker-san: $(call obj,san,worker/main.c) $(B)/san/libworker.a \
