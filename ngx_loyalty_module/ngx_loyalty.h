@@ -26,52 +26,52 @@
  * generator writes NGX_LOYALTY_SCOPE_MEMBERS_READ for "members:read".
  */
 #define NGX_LOYALTY_SCOPES(X)                                                 \
-    X(KEYS_READ, "keys:read")                                        \
-    X(KEYS_WRITE, "keys:write")                                       \
-    X(USERS_READ, "users:read")                                       \
-    X(USERS_WRITE, "users:write")                                      \
-    X(ROLES_READ, "roles:read")                                       \
-    X(ROLES_WRITE, "roles:write")                                      \
-    X(PROGRAMS_READ, "programs:read")                                    \
-    X(PROGRAMS_WRITE, "programs:write")                                   \
-    X(MEMBERS_READ, "members:read")                                     \
-    X(MEMBERS_WRITE, "members:write")                                    \
-    X(MEMBERS_MERGE, "members:merge")                                    \
-    X(MEMBERS_ERASE, "members:erase")                                    \
-    X(LEDGER_READ, "ledger:read")                                      \
-    X(LEDGER_ADJUST, "ledger:adjust")                                    \
-    X(LEDGER_TRANSFER, "ledger:transfer")                                  \
-    X(EVENTS_READ, "events:read")                                      \
-    X(EVENTS_WRITE, "events:write")                                     \
-    X(EVENTS_SIMULATE, "events:simulate")                                  \
-    X(REDEMPTIONS_READ, "redemptions:read")                                 \
-    X(REDEMPTIONS_WRITE, "redemptions:write")                                \
-    X(REWARDS_READ, "rewards:read")                                     \
-    X(REWARDS_WRITE, "rewards:write")                                    \
-    X(RULES_READ, "rules:read")                                       \
-    X(RULES_WRITE, "rules:write")                                      \
-    X(RULES_PUBLISH, "rules:publish")                                    \
-    X(RULES_SIMULATE, "rules:simulate")                                   \
-    X(TIERS_READ, "tiers:read")                                       \
-    X(TIERS_WRITE, "tiers:write")                                      \
-    X(CAMPAIGNS_READ, "campaigns:read")                                   \
-    X(CAMPAIGNS_WRITE, "campaigns:write")                                  \
-    X(SEGMENTS_READ, "segments:read")                                    \
-    X(SEGMENTS_WRITE, "segments:write")                                   \
-    X(REFERRALS_READ, "referrals:read")                                   \
-    X(REFERRALS_WRITE, "referrals:write")                                  \
-    X(WEBHOOKS_READ, "webhooks:read")                                    \
-    X(WEBHOOKS_WRITE, "webhooks:write")                                   \
-    X(IMPORTS_READ, "imports:read")                                     \
-    X(IMPORTS_WRITE, "imports:write")                                    \
-    X(EXPORTS_READ, "exports:read")                                     \
-    X(EXPORTS_WRITE, "exports:write")                                    \
-    X(REPORTS_READ, "reports:read")                                     \
-    X(AUDIT_READ, "audit:read")                                       \
-    X(INTEGRATIONS_READ, "integrations:read")                                \
+    X(KEYS_READ, "keys:read")                                                 \
+    X(KEYS_WRITE, "keys:write")                                               \
+    X(USERS_READ, "users:read")                                               \
+    X(USERS_WRITE, "users:write")                                             \
+    X(ROLES_READ, "roles:read")                                               \
+    X(ROLES_WRITE, "roles:write")                                             \
+    X(PROGRAMS_READ, "programs:read")                                         \
+    X(PROGRAMS_WRITE, "programs:write")                                       \
+    X(MEMBERS_READ, "members:read")                                           \
+    X(MEMBERS_WRITE, "members:write")                                         \
+    X(MEMBERS_MERGE, "members:merge")                                         \
+    X(MEMBERS_ERASE, "members:erase")                                         \
+    X(LEDGER_READ, "ledger:read")                                             \
+    X(LEDGER_ADJUST, "ledger:adjust")                                         \
+    X(LEDGER_TRANSFER, "ledger:transfer")                                     \
+    X(EVENTS_READ, "events:read")                                             \
+    X(EVENTS_WRITE, "events:write")                                           \
+    X(EVENTS_SIMULATE, "events:simulate")                                     \
+    X(REDEMPTIONS_READ, "redemptions:read")                                   \
+    X(REDEMPTIONS_WRITE, "redemptions:write")                                 \
+    X(REWARDS_READ, "rewards:read")                                           \
+    X(REWARDS_WRITE, "rewards:write")                                         \
+    X(RULES_READ, "rules:read")                                               \
+    X(RULES_WRITE, "rules:write")                                             \
+    X(RULES_PUBLISH, "rules:publish")                                         \
+    X(RULES_SIMULATE, "rules:simulate")                                       \
+    X(TIERS_READ, "tiers:read")                                               \
+    X(TIERS_WRITE, "tiers:write")                                             \
+    X(CAMPAIGNS_READ, "campaigns:read")                                       \
+    X(CAMPAIGNS_WRITE, "campaigns:write")                                     \
+    X(SEGMENTS_READ, "segments:read")                                         \
+    X(SEGMENTS_WRITE, "segments:write")                                       \
+    X(REFERRALS_READ, "referrals:read")                                       \
+    X(REFERRALS_WRITE, "referrals:write")                                     \
+    X(WEBHOOKS_READ, "webhooks:read")                                         \
+    X(WEBHOOKS_WRITE, "webhooks:write")                                       \
+    X(IMPORTS_READ, "imports:read")                                           \
+    X(IMPORTS_WRITE, "imports:write")                                         \
+    X(EXPORTS_READ, "exports:read")                                           \
+    X(EXPORTS_WRITE, "exports:write")                                         \
+    X(REPORTS_READ, "reports:read")                                           \
+    X(AUDIT_READ, "audit:read")                                               \
+    X(INTEGRATIONS_READ, "integrations:read")                                 \
     X(INTEGRATIONS_WRITE, "integrations:write")                               \
-    X(SESSIONS_WRITE, "sessions:write")                                   \
-    X(OPS_READ, "ops:read")                                         \
+    X(SESSIONS_WRITE, "sessions:write")                                       \
+    X(OPS_READ, "ops:read")                                                   \
     X(OPS_WRITE, "ops:write")
 
 #define NGX_LOYALTY_SCOPE_N(id, name)  NGX_LOYALTY_SCOPE_N_ ## id,
@@ -82,8 +82,8 @@ enum {
 #undef NGX_LOYALTY_SCOPE_N
 
 #define NGX_LOYALTY_SCOPE_B(id, name)                                         \
-    static const uint64_t  NGX_LOYALTY_SCOPE_ ## id __attribute__((unused)) =   \
-        1ULL << NGX_LOYALTY_SCOPE_N_ ## id;
+    static const uint64_t  NGX_LOYALTY_SCOPE_ ## id                           \
+    __attribute__((unused)) = 1ULL << NGX_LOYALTY_SCOPE_N_ ## id;
 NGX_LOYALTY_SCOPES(NGX_LOYALTY_SCOPE_B)
 #undef NGX_LOYALTY_SCOPE_B
 
@@ -262,7 +262,7 @@ typedef struct {
     unsigned                    address_charged : 1;
     unsigned                    principal_charged : 1;
     unsigned                    authenticated : 1;
-    unsigned                    checked : 1;      /* by the database, just now */
+    unsigned                    checked : 1;      /* by the database */
     unsigned                    inflight_write : 1;
     unsigned                    inflight_batch : 1;
     unsigned                    counted : 1;      /* in the metrics */

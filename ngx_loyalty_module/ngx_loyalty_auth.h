@@ -24,7 +24,7 @@ typedef struct {
     uint16_t   kid_len;
     int64_t    iat;                     /* us */
 
-    unsigned   user : 1;                  /* the subject is a user, else member */
+    unsigned   user : 1;                  /* the subject is a user */
     unsigned   optional : 1;
     unsigned   reads : 1;                 /* the scope is a *:read */
     unsigned   check : 1;                 /* by the database */

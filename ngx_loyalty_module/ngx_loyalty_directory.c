@@ -930,6 +930,7 @@ ngx_int_t
 ngx_loyalty_directory_key(ngx_loyalty_zone_t *zone, const u_char digest[32],
     struct sockaddr *sa, ngx_loyalty_key_rec_t *rec, ngx_uint_t *addressed)
 {
+    u_char                *list;
     ngx_loyalty_record_t  *node;
 
     ngx_loyalty_zone_lock(zone);
@@ -938,8 +939,8 @@ ngx_loyalty_directory_key(ngx_loyalty_zone_t *zone, const u_char digest[32],
 
     if (node) {
         ngx_memcpy(rec, ngx_loyalty_record_data(node), sizeof(*rec));
-        *addressed = ngx_loyalty_key_addressed(rec,
-                                               ngx_loyalty_record_data(node) + sizeof(*rec), sa);
+        list = ngx_loyalty_record_data(node) + sizeof(*rec);
+        *addressed = ngx_loyalty_key_addressed(rec, list, sa);
     }
 
     ngx_loyalty_zone_unlock(zone);

@@ -424,7 +424,7 @@ ngx_loyalty_plan_read(ngx_loyalty_zone_t *zone, ngx_str_t *code,
         return NGX_DECLINED;
     }
 
-    ngx_memcpy(plan, ngx_loyalty_record_data(node), sizeof(ngx_loyalty_plan_t));
+    ngx_memcpy(plan, ngx_loyalty_record_data(node), sizeof(*plan));
 
     return NGX_OK;
 }

@@ -230,13 +230,13 @@ ngx_loyalty_metrics_handler(ngx_http_request_t *r)
 
     b->last = ngx_loyalty_metrics_counters(b->last, last, zone);
     b->last = ngx_loyalty_metrics_requests(b->last, last, zone);
-    b->last = ngx_loyalty_metrics_histogram(b->last, last,
-                                            "request_duration_seconds", "Time of requests.",
+    b->last = ngx_loyalty_metrics_histogram(b->last, last, "request",
+                                            "Time of requests.",
                                             zone->latency, zone->latency_sum);
-    b->last = ngx_loyalty_metrics_histogram(b->last, last,
-                                            "database_duration_seconds",
-                                            "Time that requests waited for the database.",
-                                            zone->latency_db, zone->latency_db_sum);
+    b->last = ngx_loyalty_metrics_histogram(b->last, last, "database",
+                                            "Time waited for the database.",
+                                            zone->latency_db,
+                                            zone->latency_db_sum);
     b->last = ngx_loyalty_metrics_state(b->last, last, zone);
 
     return ngx_loyalty_metrics_send(r, NGX_HTTP_OK, b,
@@ -375,12 +375,14 @@ ngx_loyalty_metrics_histogram(u_char *p, u_char *last, const char *name,
     n = 0;
 
     p = ngx_slprintf(p, last,
-                     "# HELP loyalty_%s %s\n"
-                     "# TYPE loyalty_%s histogram\n", name, help, name);
+                     "# HELP loyalty_%s_duration_seconds %s\n"
+                     "# TYPE loyalty_%s_duration_seconds histogram\n",
+                     name, help, name);
 
     for (i = 0; i < NGX_LOYALTY_LATENCIES; i++) {
         n += buckets[i];
-        p = ngx_slprintf(p, last, "loyalty_%s_bucket{le=\"%M.%03M\"} %uL\n",
+        p = ngx_slprintf(p, last, "loyalty_%s_duration_seconds_bucket"
+                         "{le=\"%M.%03M\"} %uL\n",
                          name, ngx_loyalty_latencies[i] / 1000,
                          ngx_loyalty_latencies[i] % 1000, n);
     }
@@ -388,9 +390,10 @@ ngx_loyalty_metrics_histogram(u_char *p, u_char *last, const char *name,
     n += buckets[i];
 
     return ngx_slprintf(p, last,
-                        "loyalty_%s_bucket{le=\"+Inf\"} %uL\n"
-                        "loyalty_%s_sum %uA.%03uA\n"
-                        "loyalty_%s_count %uL\n",
+                        "loyalty_%s_duration_seconds_bucket{le=\"+Inf\"} "
+                        "%uL\n"
+                        "loyalty_%s_duration_seconds_sum %uA.%03uA\n"
+                        "loyalty_%s_duration_seconds_count %uL\n",
                         name, n, name, sum / 1000, sum % 1000, name, n);
 }
 
@@ -417,8 +420,8 @@ ngx_loyalty_metrics_state(u_char *p, u_char *last, ngx_loyalty_zone_t *zone)
     age = zone->fed ? ngx_loyalty_now_ms() - zone->fed : 0;
 
     p = ngx_slprintf(p, last,
-                     "# HELP loyalty_feed_age_seconds Since the last good read "
-                     "of the change feed.\n"
+                     "# HELP loyalty_feed_age_seconds Since the last good "
+                     "read of the change feed.\n"
                      "# TYPE loyalty_feed_age_seconds gauge\n"
                      "loyalty_feed_age_seconds %uL.%03uL\n"
                      "# HELP loyalty_directory_complete 1 once the directory "

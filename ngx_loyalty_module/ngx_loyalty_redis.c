@@ -534,7 +534,7 @@ ngx_loyalty_redis_del_write(void *data)
 }
 
 
-/* before hiredis closes the descriptor: events, connection, then the library */
+/* before hiredis closes the descriptor: events first, then the connection */
 
 static void
 ngx_loyalty_redis_cleanup(void *data)

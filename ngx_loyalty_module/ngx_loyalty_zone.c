@@ -28,7 +28,7 @@ ngx_loyalty_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     if (old) {
 
-        /* the same memory: its name, size and tag are those of the old cycle */
+        /* the same memory, by its name, size and tag */
 
         if (old->layout != NGX_LOYALTY_ZONE_LAYOUT || !old->ready
             || old->size != shm_zone->shm.size)
@@ -119,11 +119,11 @@ ngx_loyalty_zone_layout(ngx_loyalty_zone_t *zone, ngx_slab_pool_t *shpool,
     }
 
     mask--;
+    size = (mask + 1) * sizeof(ngx_loyalty_record_t *);
 
     for (i = 0; i < NGX_LOYALTY_TABLES; i++) {
         zone->tables[i].mask = mask;
-        zone->tables[i].buckets = ngx_slab_calloc(shpool,
-                                                  (mask + 1) * sizeof(ngx_loyalty_record_t *));
+        zone->tables[i].buckets = ngx_slab_calloc(shpool, size);
         if (zone->tables[i].buckets == NULL) {
             return NGX_ERROR;
         }

@@ -39,8 +39,9 @@ struct ngx_loyalty_record_s {
 };
 
 /* data follows the key, aligned */
-#define ngx_loyalty_record_key(n)   ((u_char *) (n) + sizeof(ngx_loyalty_record_t))
-#define ngx_loyalty_record_data(n)                                              \
+#define ngx_loyalty_record_key(n)                                             \
+    ((u_char *) (n) + sizeof(ngx_loyalty_record_t))
+#define ngx_loyalty_record_data(n)                                            \
     (ngx_loyalty_record_key(n) + ngx_align((n)->klen, 8))
 
 typedef struct {
