@@ -347,6 +347,8 @@ ly_date_print(int32_t days, unsigned char *out)
 {
     ly_civil_t  c;
 
+    memset(&c, 0, sizeof(ly_civil_t));
+
     days = days < LY_DATE_MIN ? LY_DATE_MIN : days;
     days = days > LY_DATE_MAX ? LY_DATE_MAX : days;
 
