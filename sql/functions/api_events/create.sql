@@ -56,7 +56,7 @@ begin
                         else json_build_object('status', a.status, 'problem', a.problem) end
                     order by a.n),
            jsonb_agg(jsonb_build_object('k', 'wait', 'id', a.event_id) order by a.n)
-               filter (where a.status = 202)
+               filter (where a.status in (200, 202))
       into data, changes
       from loyalty.events_accept(p_tenant, p_call, p_items) a;
 end $$;

@@ -114,7 +114,8 @@ end $$;
 comment on function api.event_result(uuid, jsonb, uuid) is 'the outcome of POST /events';
 
 -- p_answer: the body that the batch was answered with. An item whose event is processed becomes
--- {"status":200,"id":…,"event":{…}}; the others stay as they are.
+-- {"status":200,"id":…,"event":{…}}, one that was accepted before keeps its "duplicate":true;
+-- the others stay as they are.
 create or replace function api.event_batch_result(p_tenant uuid, p_call jsonb, p_answer jsonb)
 returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
@@ -128,12 +129,13 @@ declare
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
     for v_item in select jsonb_array_elements(p_answer->'data') loop
-        if v_item->>'status' = '202' then
+        if v_item->>'status' in ('200', '202') then
             v_event := loyalty.event_answer(p_tenant, p_call,
                 loyalty.id_uuid('evt', v_item->>'id'), false);
             if v_event.status = 200 then
-                v_data := v_data || json_build_object('status', 200, 'id', v_item->>'id',
-                                                      'event', v_event.body::json);
+                v_data := v_data || (jsonb_build_object('status', 200, 'id', v_item->>'id')
+                    || v_item || '{"status": 200}'
+                    || jsonb_build_object('event', v_event.body::jsonb))::json;
                 v_member := (v_event.changes::jsonb #>> '{0,m}')::uuid;
                 if v_member is not null and not v_member = any (v_filled) then
                     v_changes := v_changes || v_event.changes::jsonb;
