@@ -452,7 +452,7 @@ rules_verify_trace_cmd(cli_t *c)
 
         if (n != NULL
             && rule_catalogue_parse(c->arena, text, &catalogue, &faults)
-               != LY_OK)
+            != LY_OK)
         {
             return cli_fail(c, CLI_REJECTED, "%s: not a catalogue",
                             c->argv[0]);

@@ -344,7 +344,7 @@ rules_strict_line(ly_arena_t *a, ly_str_t line, ly_buf_t *out)
 
     if (n == NULL ? rule_catalogue_default(a, &catalogue) != LY_OK
         : rule_catalogue_parse(a, rules_slice(line, n), &catalogue, &faults)
-          != LY_OK)
+        != LY_OK)
     {
         return rules_error(out, faults.n > 0 ? faults.fault[0].code
                                              : "memory.exhausted",

@@ -11,11 +11,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
 static const char  event[] = "{\"type\":\"order.paid\",\"source\":\"shop\","
-    "\"external_id\":\"1\",\"occurred_at\":\"2026-03-10T12:00:00Z\",\"order\":"
-    "{\"currency\":\"GBP\",\"lines\":[{\"line_id\":\"1\",\"sku\":\"A\","
-    "\"quantity\":2,\"unit_price\":\"10.00\",\"categories\":[\"home\"]},{"
-    "\"line_id\":\"2\",\"sku\":\"B\",\"quantity\":1,\"unit_price\":\"30.00\"}"
-    "]}}";
+                             "\"external_id\":\"1\",\"occurred_at\":\"2026-03"
+                             "-10T12:00:00Z\",\"order\":"
+                             "{\"currency\":\"GBP\",\"lines\":[{\"line_id\":"
+                             "\"1\",\"sku\":\"A\","
+                             "\"quantity\":2,\"unit_price\":\"10.00\",\"categ"
+                             "ories\":[\"home\"]},{"
+                             "\"line_id\":\"2\",\"sku\":\"B\",\"quantity\":1,"
+                             "\"unit_price\":\"30.00\"}"
+                             "]}}";
 
 
 static void

@@ -6,10 +6,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
 static const char  document[] = "{\"trigger\":{\"event\":\"order.paid\"},"
-    "\"condition\":{\"and\":[{\"some\":[{\"var\":\"order.lines\"},{\"in\":["
-    "\"home\",{\"var\":\"categories\"}]}]},{\"!\":[{\"birthday\":[{\"var\":"
-    "\"member.birthday\"},{\"var\":\"now\"}]}]}]},\"effects\":[{\"type\":"
-    "\"rate\",\"wallet\":\"p\",\"points\":1,\"per\":{\"amount\":\"1\"}}]}";
+                                "\"condition\":{\"and\":[{\"some\":[{\"var\":"
+                                "\"order.lines\"},{\"in\":["
+                                "\"home\",{\"var\":\"categories\"}]}]},{\"!\""
+                                ":[{\"birthday\":[{\"var\":"
+                                "\"member.birthday\"},{\"var\":\"now\"}]}]}]}"
+                                ",\"effects\":[{\"type\":"
+                                "\"rate\",\"wallet\":\"p\",\"points\":1,\"per"
+                                "\":{\"amount\":\"1\"}}]}";
 
 
 int
@@ -33,7 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         || rule_compile(a, ly_str_of(document, sizeof(document) - 1), c, 0,
                         &p, &f) != LY_OK
         || rule_input_create(a, c, ly_zone_utc(), ly_str("UTC"), &in)
-           != LY_OK)
+        != LY_OK)
     {
         __builtin_trap();
     }

@@ -12,19 +12,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 
 static const char  document[] = "{\"trigger\":{\"event\":\"order.paid\"},"
-    "\"condition\":{\"and\":[{\"some\":[{\"filter\":[{\"var\":\"order.lines\"}"
-    ",{\">\":[{\"var\":\"quantity\"},1]}]},{\"in\":[\"home\",{\"var\":"
-    "\"categories\"}]}]},{\"if\":[{\"in\":[{\"var\":\"member.tier\"},[\"a\","
-    "\"b\"]]},true,{\">\":[{\"sum\":[{\"var\":\"order.lines\"},{\"var\":"
-    "\"total\"}]},1]}]}]},\"effects\":[{\"type\":\"rate\",\"wallet\":\"p\","
-    "\"points\":1,\"per\":{\"amount\":\"1\"}},{\"type\":\"line_bonus\","
-    "\"wallet\":\"p\",\"points\":2,\"where\":{\"starts\":[{\"var\":\"sku\"},"
-    "\"A\"]}}]}";
+                                "\"condition\":{\"and\":[{\"some\":[{\"filter"
+                                "\":[{\"var\":\"order.lines\"}"
+                                ",{\">\":[{\"var\":\"quantity\"},1]}]},{\"in"
+                                "\":[\"home\",{\"var\":"
+                                "\"categories\"}]}]},{\"if\":[{\"in\":[{\"var"
+                                "\":\"member.tier\"},[\"a\","
+                                "\"b\"]]},true,{\">\":[{\"sum\":[{\"var\":\"o"
+                                "rder.lines\"},{\"var\":"
+                                "\"total\"}]},1]}]}]},\"effects\":[{\"type\":"
+                                "\"rate\",\"wallet\":\"p\","
+                                "\"points\":1,\"per\":{\"amount\":\"1\"}},{\""
+                                "type\":\"line_bonus\","
+                                "\"wallet\":\"p\",\"points\":2,\"where\":{\"s"
+                                "tarts\":[{\"var\":\"sku\"},"
+                                "\"A\"]}}]}";
 
 static const char  event[] = "{\"type\":\"order.paid\",\"source\":\"shop\","
-    "\"occurred_at\":\"2026-03-10T12:00:00Z\",\"order\":{\"currency\":\"GBP\","
-    "\"lines\":[{\"line_id\":\"1\",\"sku\":\"A\",\"quantity\":2,\"unit_price\""
-    ":\"10.00\",\"categories\":[\"home\"]}]}}";
+                             "\"occurred_at\":\"2026-03-10T12:00:00Z\",\"orde"
+                             "r\":{\"currency\":\"GBP\","
+                             "\"lines\":[{\"line_id\":\"1\",\"sku\":\"A\",\"q"
+                             "uantity\":2,\"unit_price\""
+                             ":\"10.00\",\"categories\":[\"home\"]}]}}";
 
 
 /* the input is a list of changes: where (2 bytes), what (1 byte) */
@@ -64,7 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         __builtin_trap();
     }
 
-    for ( /* void */ ; size >= 3; size -= 3, data += 3) {
+    for (/* void */; size >= 3; size -= 3, data += 3) {
         at = 48 + (size_t) (data[0] << 8 | data[1]) % (b.len - 48);
         b.data[at] ^= data[2];
     }

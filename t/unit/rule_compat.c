@@ -140,8 +140,8 @@ lines(void)
     line_is("{\"rule\":{\"cat\":[\"\\u0001\\n\\\"\",\"\\u00e9\\u20ac\"]}}",
             "{\"result\":\"\\u0001\\n\\\"\xc3\xa9\xe2\x82\xac\"}");
     line_is("{\"rule\":{\"log\":\"x\"}}", "{\"result\":\"x\"}");
-    line_is("{\"rule\":{\"nope\":[1]}}",
-            "{\"error\":{\"code\":\"op.unknown\",\"detail\":\"\\\"nope\\\"\"}}");
+    line_is("{\"rule\":{\"nope\":[1]}}", "{\"error\":{\"code\":"
+            "\"op.unknown\",\"detail\":\"\\\"nope\\\"\"}}");
     line_is("{\"rule\":{\"*\":[]}}",
             "{\"error\":{\"code\":\"type.error\",\"detail\":\"a product of "
             "nothing\"}}");
@@ -151,8 +151,9 @@ lines(void)
     line_is("{\"data\":1}",
             "{\"error\":{\"code\":\"member.required\",\"detail\":\"rule\"}}");
     line_is("{", "{\"error\":{\"code\":\"json.malformed\",\"detail\":\"\"}}");
-    line_is("{\"rule\":{\"reduce\":[[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
-            "1,1,1,1,1,1,1,1,1],{\"cat\":[{\"var\":\"accumulator\"},{\"var\":"
+    line_is("{\"rule\":{\"reduce\":[[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,"
+            "1,1,1,1,1,1,1,1,1,1,1],{\"cat\":[{\"var\":\"accumulator\"},{\"va"
+            "r\":"
             "\"accumulator\"}]},\"x\"]}}",
             "{\"error\":{\"code\":\"memory.exhausted\",\"detail\":\"\"}}");
 }

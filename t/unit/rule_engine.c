@@ -103,7 +103,8 @@ points_are(const char *name, const char *const *docs, size_t n,
 }
 
 
-#define GROUP(g, m, p)  HEAD "\"stacking\":{\"group\":\"" g "\",\"mode\":\"" m \
+#define GROUP(g, m, p)                                                 \
+    HEAD "\"stacking\":{\"group\":\"" g "\",\"mode\":\"" m                  \
     "\"},\"priority\":" #p ","
 #define MULTIPLY(f)  "\"effects\":[{\"type\":\"multiplier\",\"wallet\":"     \
     "\"points\",\"factor\":\"" f "\"}]"
@@ -207,8 +208,9 @@ refunds(void)
     rule_program_t  *p, *q;
 
     p = rl_compile(arena, cat, ly_str(HEAD "\"base\":true,\"effects\":[{"
-                   "\"type\":\"rate\",\"wallet\":\"points\",\"points\":\"1.5\""
-                   ",\"per\":{\"amount\":\"2.00\"}}]}"), 0);
+                                      "\"type\":\"rate\",\"wallet\":\"points"
+                                      "\",\"points\":\"1.5\""
+                                      ",\"per\":{\"amount\":\"2.00\"}}]}"), 0);
     q = rl_compile(arena, cat, ly_str(HEAD FIXED(1) "}"), 0);
 
     ok(ly_dec_parse(ly_str("27.50"), 6, &d) == LY_OK
@@ -235,10 +237,15 @@ state(void)
 
     memset(&run, 0, sizeof(run));
     run.program = rl_compile(arena, cat, ly_str(HEAD "\"condition\":{\"and\":["
-        "{\">=\":[{\"var\":\"balance.available\"},100]},"
-        "{\"===\":[{\"count_in_window\":[\"order.paid\",\"P1D\"]},1]},"
-        "{\">\":[{\"sum_in_window\":[\"order.paid\",\"order.total\",\"P1D\"]},"
-        "49]}]}," FIXED(5) "}"), 0);
+                                                "{\">=\":[{\"var\":\"balance."
+                                                "available\"},100]},"
+                                                "{\"===\":[{\"count_in_window"
+                                                "\":[\"order.paid\",\"P1D\"]}"
+                                                ",1]},"
+                                                "{\">\":[{\"sum_in_window\":["
+                                                "\"order.paid\",\"order.total"
+                                                "\",\"P1D\"]},"
+                                                "49]}]}," FIXED(5) "}"), 0);
     in = input(arena, EVENT);
     rule_program_counter(run.program, 0, &need[0]);
     rule_program_counter(run.program, 1, &need[1]);
@@ -270,7 +277,9 @@ state(void)
        && rule_input_total(in, &total) == LY_NOTFOUND
        && rule_input_lines(in) == 0, "another event leaves nothing behind");
     ok(rule_input_event(in, ly_str("{\"type\":\"order.paid\",\"order\":{"
-       "\"lines\":[{\"line_id\":\"1\",\"quantity\":1,\"unit_price\":\"1\"}]}}"))
+                                   "\"lines\":[{\"line_id\":\"1\",\"quantity"
+                                   "\":1,\"unit_price\":"
+                                   "\"1\"}]}}"))
        == LY_OK && rule_input_total(in, &total) == LY_PARSE,
        "money without a currency is invalid");
 }
@@ -291,9 +300,11 @@ saved(void)
     rule_catalogue_t  *other;
 
     p = rl_compile(arena, cat, ly_str(HEAD "\"condition\":{\"in\":[{\"var\":"
-                   "\"member.tier\"},[\"gold\",\"silver\"]]},\"priority\":7,"
-                   "\"limits\":{\"per_period\":{\"points\":9,\"period\":"
-                   "\"week\"}}," FIXED(5) "}"), 0);
+                                      "\"member.tier\"},[\"gold\",\"silver\"]"
+                                      "]},\"priority\":7,"
+                                      "\"limits\":{\"per_period\":{\"points\""
+                                      ":9,\"period\":"
+                                      "\"week\"}}," FIXED(5) "}"), 0);
     ly_buf_init_arena(&b, arena, 1 << 20);
     ok(rule_program_save(p, &b) == LY_OK, "saved");
     ok(rule_program_load(arena, ly_buf_view(&b), cat, &q) == LY_OK, "loaded");
@@ -327,10 +338,12 @@ saved(void)
     ok(rule_program_load(arena, ly_buf_view(&b), other, &q) == LY_DENIED,
        "is not the one of the saved program");
     ok(rule_compile(arena, ly_str(HEAD "\"condition\":{\">=\":[{\"var\":"
-       "\"member.tier\"},\"gold\"]}," FIXED(5) "}"), other, 0, &q, &f)
+                                  "\"member.tier\"},\"gold\"]}," FIXED(5) "}"),
+                    other, 0, &q, &f)
        == LY_OK, "tiers in order");
     ok(rule_compile(arena, ly_str(HEAD "\"condition\":{\">=\":[{\"var\":"
-       "\"member.tier\"},\"silver\"]}," FIXED(5) "}"), other, 0, &q, &f)
+                                  "\"member.tier\"},\"silver\"]}," FIXED(5) "}"),
+                    other, 0, &q, &f)
        == LY_PARSE && strcmp(f.fault[0].code, "enum.unknown") == 0,
        "an unknown tier");
 }
@@ -417,8 +430,9 @@ hostile(void)
     hostile_document("5000 deep", nested("{\"!\":[", 5000, "true", "]}"));
     hostile_document("40000 brackets", nested("[", 40000, "1", "]"));
     hostile_document("513 nodes", nested("{\"and\":[true,true,true,true,true,"
-                     "true,true,true,true,true,true,true,true,true,true,true,"
-                     "true,true,", 28, "true", "]}"));
+                                         "true,true,true,true,true,true,true,"
+                                         "true,true,true,true,"
+                                         "true,true,", 28, "true", "]}"));
     hostile_document("a list of 1001",
                      nested("{\"in\":[1,[1,", 1, ones, "1]]}"));
     hostile_document("70000 bytes", nested("          ", 7000, "true", ""));
@@ -431,7 +445,8 @@ hostile(void)
     }
 
     ok(rule_input_event(in, ly_str("{\"a\":\"\\ud83d\\ude00\\n\\/\","
-       "\"b\":[1,-0.5e+3,null,true,false,{}],\"type\":\"\\u0061\\u00e9\"}"))
+                                   "\"b\":[1,-0.5e+3,null,true,false,{}],\"ty"
+                                   "pe\":\"\\u0061\\u00e9\"}"))
        == LY_OK, "a good one is not");
 }
 
@@ -469,19 +484,22 @@ bounds(void)
 
         memset(&run, 0, sizeof(run));
         run.program = rl_compile(a, cat, ly_str(HEAD "\"condition\":{\">\":[{"
-            "\"var\":\"order.total\"},1]}," FIXED(7) "}"), 0);
+                                                "\"var\":\"order.total\"},1]}"
+                                                "," FIXED(7) "}"), 0);
         ok(rule_evaluate(a, in, &run, 1, NULL, &r) == LY_OK
            && (n == 2000 ? r.points == 7 && r.effects[0].n_shares == 2000
                : r.outcome == RULE_ERROR
-                 && strcmp(r.code, "fact.invalid") == 0), "%zu lines", n);
+               && strcmp(r.code, "fact.invalid") == 0), "%zu lines", n);
 
         run.program = rl_compile(a, cat, ly_str(HEAD "\"condition\":{\"===\":["
-            "{\"distinct_count\":[{\"var\":\"order.lines\"},{\"var\":"
-            "\"line_id\"}]},1]}," FIXED(7) "}"), 0);
+                                                "{\"distinct_count\":[{\"var"
+                                                "\":\"order.lines\"},{\"var\":"
+                                                "\"line_id\"}]},1]}," FIXED(7) "}"),
+                                 0);
         ok(rule_evaluate(a, in, &run, 1, NULL, &r) == LY_OK
            && r.outcome == RULE_ERROR
            && strcmp(r.code, n == 2000 ? "steps.exhausted" : "fact.invalid")
-              == 0, "a quadratic rule ends");
+           == 0, "a quadratic rule ends");
         ly_arena_destroy(a);
     }
 }
@@ -505,12 +523,18 @@ whole(const ly_alloc_t *alloc, size_t cap)
     rule_catalogue_t   *c;
 
     static const char  doc[] = HEAD "\"condition\":{\"and\":[{\"some\":[{"
-        "\"filter\":[{\"var\":\"order.lines\"},{\">\":[{\"var\":\"quantity\"},"
-        "{\"+\":[0,0.5]}]}]},{\"contains_fold\":[{\"var\":\"sku\"},\"a\"]}]},"
-        "{\">\":[{\"distinct_count\":[{\"var\":\"order.lines\"},{\"var\":"
-        "\"sku\"}]},1]}]},\"effects\":[{\"type\":\"rate\",\"wallet\":"
-        "\"points\",\"points\":1,\"per\":{\"amount\":\"1\"},\"where\":true},"
-        "{\"type\":\"multiplier\",\"wallet\":\"points\",\"factor\":2}]}";
+                               "\"filter\":[{\"var\":\"order.lines\"},{\">\":"
+                               "[{\"var\":\"quantity\"},"
+                               "{\"+\":[0,0.5]}]}]},{\"contains_fold\":[{\"va"
+                               "r\":\"sku\"},\"a\"]}]},"
+                               "{\">\":[{\"distinct_count\":[{\"var\":\"order"
+                               ".lines\"},{\"var\":"
+                               "\"sku\"}]},1]}]},\"effects\":[{\"type\":\"rat"
+                               "e\",\"wallet\":"
+                               "\"points\",\"points\":1,\"per\":{\"amount\":"
+                               "\"1\"},\"where\":true},"
+                               "{\"type\":\"multiplier\",\"wallet\":\"points"
+                               "\",\"factor\":2}]}";
 
     a = ly_arena_create(cap, alloc);
     if (a == NULL) {
@@ -745,11 +769,16 @@ properties(void)
     ly_arena_t  *a;
 
     static const char  turned[] = "{\"order\":{\"lines\":[{\"categories\":["
-        "\"home\"],\"unit_price\":\"10.00\",\"quantity\":2,\"sku\":\"A\","
-        "\"line_id\":\"1\"},{\"discount\":\"0.50\",\"unit_price\":\"30.00\","
-        "\"quantity\":1,\"sku\":\"B\",\"line_id\":\"2\"}],\"currency\":"
-        "\"GBP\"},\"occurred_at\":\"2026-03-10T12:00:00Z\",\"external_id\":"
-        "\"1\",\"source\":\"shop\",\"type\":\"order.paid\"}";
+                                  "\"home\"],\"unit_price\":\"10.00\",\"quant"
+                                  "ity\":2,\"sku\":\"A\","
+                                  "\"line_id\":\"1\"},{\"discount\":\"0.50\","
+                                  "\"unit_price\":\"30.00\","
+                                  "\"quantity\":1,\"sku\":\"B\",\"line_id\":"
+                                  "\"2\"}],\"currency\":"
+                                  "\"GBP\"},\"occurred_at\":\"2026-03-10T12:0"
+                                  "0:00Z\",\"external_id\":"
+                                  "\"1\",\"source\":\"shop\",\"type\":\"order"
+                                  ".paid\"}";
 
     fold = load = order = wider = matched = 0;
     a = ly_arena_create((size_t) 64 << 20, NULL);
@@ -796,28 +825,51 @@ builder(void)
     rule_faults_t  f;
 
     static const char  want[] = "{\"and\":[{\">=\":[{\"var\":"
-        "\"order.total\"},\"50\"]},{\"===\":[{\"var\":\"order.line_count\"}"
-        ",2]},{\"!\":[{\"contains\":[{\"var\":\"member.tier\"},\"x\"]}]},{"
-        "\"has\":[\"member.birthday\"]},{\"starts\":[{\"var\":"
-        "\"event.external_id\"},\"a\"]},true,{\"<=\":[1,{\"var\":"
-        "\"order.quantity\"},9]}]}";
+                                "\"order.total\"},\"50\"]},{\"===\":[{\"var\""
+                                ":\"order.line_count\"}"
+                                ",2]},{\"!\":[{\"contains\":[{\"var\":\"membe"
+                                "r.tier\"},\"x\"]}]},{"
+                                "\"has\":[\"member.birthday\"]},{\"starts\":["
+                                "{\"var\":"
+                                "\"event.external_id\"},\"a\"]},true,{\"<=\":"
+                                "[1,{\"var\":"
+                                "\"order.quantity\"},9]}]}";
 
     ly_buf_init_arena(&b, arena, 1 << 16);
     ok(rule_normalise(arena, rl_condition(arena, ly_str("{\"and\":[{\">=\":[{"
-       "\"var\":\"order.total\"},\"50\"]},{\"==\":[{\"var\":\"order.line_count"
-       "\"},\"2\"]},{\"!\":{\"in\":[\"x\",{\"var\":\"member.tier\"}]}},{\"!=\":"
-       "[{\"var\":\"member.birthday\"},null]},{\"startsWith\":[{\"var\":"
-       "\"event.external_id\"},\"a\"]},{\"or\":[]},{\"!!\":[{\"<=\":[1,{\"var\""
-       ":\"order.quantity\"},\"9\"]}]}]}")), cat, &b, &f) == LY_OK,
+                                                        "\"var\":\"order.tota"
+                                                        "l\"},\"50\"]},{\"=="
+                                                        "\":[{\"var\":\"order"
+                                                        ".line_count"
+                                                        "\"},\"2\"]},{\"!\":{"
+                                                        "\"in\":[\"x\",{\"var"
+                                                        "\":\"member.tier\"}]"
+                                                        "}},{\""
+                                                        "!=\":"
+                                                        "[{\"var\":\"member.b"
+                                                        "irthday\"},null]},{"
+                                                        "\"startsWith\":[{\"v"
+                                                        "ar\":"
+                                                        "\"event.external_id"
+                                                        "\"},\"a\"]},{\"or\":"
+                                                        "[]},{\"!!\":[{\"<=\""
+                                                        ":[1,{"
+                                                        "\"var\""
+                                                        ":\"order.quantity\"}"
+                                                        ",\"9\"]}]}]}")),
+                      cat, &b, &f) == LY_OK,
        "loose and quoted");
     ok(memmem(b.data, b.len, want, sizeof(want) - 1) != NULL,
        "becomes strict and typed");
     ly_buf_init_arena(&b, arena, 1 << 16);
     ok(rule_english(arena, ly_str(HEAD "\"condition\":{\">=\":[{\"var\":"
-       "\"order.total\"},\"50\"]}," FIXED(5) "}"), cat, &b, &f) == LY_OK,
+                                  "\"order.total\"},\"50\"]}," FIXED(5) "}"),
+                    cat, &b, &f) == LY_OK,
        "in English");
     is_str(ly_buf_view(&b), ly_str("On order.paid, when order total is at "
-           "least 50, give:\n- 5 in points\nPriority 0, group default: all.\n"),
+                                   "least 50, give:\n- 5 in points\nPriority "
+                                   "0, group default: "
+                                   "all.\n"),
            "is plain");
 }
 

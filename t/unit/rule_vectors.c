@@ -150,7 +150,7 @@ cookbook_case(ly_arena_t *a, const ly_json_node_t *recipe,
     good = ly_str_eq(ly_json_member(c, ly_str("outcome"))->text,
                      ly_str_c(rule_outcome_name(r.outcome)))
            && ly_json_int64(ly_json_member(c, ly_str("points")), &points)
-              == LY_OK && points == r.points;
+           == LY_OK && points == r.points;
 
     n = ly_json_member(c, ly_str("reason"));
     good = good && (n == NULL || ly_str_eq(n->text, ly_str_c(r.reason)));

@@ -199,11 +199,11 @@ ly_must_check ly_err_t rule_input_state(rule_input_t *in, ly_str_t json);
  * in a batch sees what this one gave; LY_NOTFOUND if there is no such fact.
  */
 ly_must_check ly_err_t rule_input_int(rule_input_t *in, ly_str_t name,
-    int64_t value);
+                                      int64_t value);
 
 /* the array is kept by reference and read by rule_evaluate */
 void rule_input_counters(rule_input_t *in, const rule_counter_t *counters,
-    size_t n);
+                         size_t n);
 
 /*
  * Adds the input's event to those counters whose need it meets: the next

@@ -526,7 +526,8 @@ rule_fact_member(rule_report_t *r, const ly_json_node_t *n, rule_fact_t *f,
 
     } else if (rule_same_text(n->key, ly_str("path"))
                && n->type == LY_JSON_STRING
-               && (rule_name_ok(n->text, true) || rule_name_ok(n->text, false)))
+               && (rule_name_ok(n->text, true)
+                   || rule_name_ok(n->text, false)))
     {
         f->path = n->text;
 

@@ -168,7 +168,8 @@ rule_take(rule_ctx_t *x, rule_ast_t *t, unsigned type, const rule_fact_t *fact)
     rule_scalar(&f, s, true, &v);
 
     if (v.kind == RULE_K_INVALID) {
-        rule_bad(x, t, type == RULE_T_ENUM ? "enum.unknown" : "literal.invalid",
+        rule_bad(x, t, type == RULE_T_ENUM ? "enum.unknown"
+                                           : "literal.invalid",
                  rule_type_name(type), s);
         return;
     }
@@ -675,7 +676,9 @@ rule_check_places(rule_ctx_t *x, rule_ast_t *t, uint32_t i)
     a = t->arg[i];
 
     if (rule_want(x, a, RULE_T_LNUM, "a scale, 0 to 12")) {
-        if (a->value.scale != 0 || a->value.u.coef < 0 || a->value.u.coef > 12) {
+        if (a->value.scale != 0 || a->value.u.coef < 0
+            || a->value.u.coef > 12)
+        {
             rule_bad(x, a, "value.range", "a scale, 0 to 12", a->json->text);
         } else {
             t->places = (uint8_t) a->value.u.coef;

@@ -210,7 +210,7 @@ rule_prove_const(rule_proof_t *x, uint32_t i)
     if (v->kind == RULE_K_LIST) {
         /* elements of one kind, told by a fact of our own */
         e = x->consts + ((uintptr_t) v->u.l.cells - x->p->off_const)
-                        / sizeof(rule_val_t);
+            / sizeof(rule_val_t);
         f = ly_arena_zalloc(x->arena, sizeof(*f));
 
         if (f == NULL || (v->n > 0
@@ -523,14 +523,16 @@ rule_prove_ins(rule_proof_t *x, uint32_t at)
         return rule_prove_const(x, i->a);
 
     case RULE_I_FACT:
-        return i->a < x->c->n && rule_push(x, rule_slot_of(&x->c->facts[i->a]));
+        return i->a < x->c->n
+               && rule_push(x, rule_slot_of(&x->c->facts[i->a]));
 
     case RULE_I_FIELD:
         return rule_prove_field(x, i, true);
 
     case RULE_I_ELEMENT:
         e = rule_elem(x);
-        return e != NULL && e->kind < RULE_K_LIST && rule_push_kind(x, e->kind);
+        return e != NULL && e->kind < RULE_K_LIST
+               && rule_push_kind(x, e->kind);
 
     case RULE_I_DEFAULT:
         return x->n > 0 && x->stack[x->n - 1].kind < RULE_K_LIST
@@ -629,7 +631,7 @@ rule_prove(rule_proof_t *x, uint32_t pc, const rule_fact_t *list, bool number)
         x->base = 1;
     }
 
-    for ( /* void */ ; pc < x->p->n_ins; pc++) {
+    for (/* void */; pc < x->p->n_ins; pc++) {
         if (x->joins[pc].set) {
             if (!x->dead && !rule_join(x, pc, pc - 1)) {
                 return false;
@@ -685,7 +687,9 @@ rule_code_ok(ly_arena_t *a, const rule_program_t *p,
     x.joins = ly_arena_array(a, p->n_ins, sizeof(*x.joins));
     x.stack = ly_arena_array(a, p->stack + 1, sizeof(*x.stack));
 
-    if (x.joins == NULL || x.stack == NULL || !rule_prove(&x, 0, NULL, false)) {
+    if (x.joins == NULL || x.stack == NULL
+        || !rule_prove(&x, 0, NULL, false))
+    {
         return false;
     }
 

@@ -62,6 +62,7 @@ rule_js_bool(bool b)
     return b ? &rule_js_true : &rule_js_false;
 }
 
+
 /* String(v), Number(v), parseFloat(v) */
 const rule_js_t *rule_js_string(rule_js_ctx_t *x, const rule_js_t *v);
 double rule_js_to_number(rule_js_ctx_t *x, const rule_js_t *v);
@@ -74,7 +75,7 @@ bool rule_js_same(const rule_js_t *a, const rule_js_t *b);          /* === */
 bool rule_js_equal(rule_js_ctx_t *x, const rule_js_t *a,
     const rule_js_t *b);                                            /* == */
 
-/* a < b: 1, a > b: -1 … as relation: -1 less, 0 equal, 1 greater, 2 none */
+/* -1 less, 0 equal, 1 greater, 2 none of these */
 int rule_js_relation(rule_js_ctx_t *x, const rule_js_t *a,
     const rule_js_t *b);
 

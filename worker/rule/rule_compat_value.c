@@ -184,7 +184,7 @@ rule_js_member(rule_js_t *v, const rule_js_t *key, const rule_js_t *value)
     i = v->n++;
 
     if (rule_js_index(key->s, key->n, &at)) {
-        for ( /* void */ ; i > 0; i--) {
+        for (/* void */; i > 0; i--) {
             if (rule_js_index(v->k[i - 1]->s, v->k[i - 1]->n, &other)
                 && other < at)
             {

@@ -188,7 +188,7 @@ rule_decimal(rule_ctx_t *x, const ly_json_node_t *node, bool places,
     if (node == NULL || (node->type != LY_JSON_NUMBER
                          && node->type != LY_JSON_STRING)
         || rule_num_parse(node->text, node->type == LY_JSON_NUMBER, &d)
-           != LY_OK)
+        != LY_OK)
     {
         rule_fault_at(&x->report, node, "value.type", expected,
                       node == NULL ? rule_none : node->text);
@@ -423,8 +423,9 @@ rule_effect_amount(rule_ctx_t *x, const ly_json_node_t *node,
     n = ly_json_member(node, ly_str("of"));
 
     if (rule_is_null(n)) {
-        e->of = rule_amount_var(x, node, x->def.refund ? ly_str("refund.total")
-                                                       : ly_str("order.total"));
+        e->of = rule_amount_var(x, node, x->def.refund
+                                ? ly_str("refund.total")
+                                : ly_str("order.total"));
     } else if (n->type == LY_JSON_STRING) {
         e->of = rule_amount_var(x, n, n->text);
 

@@ -121,7 +121,7 @@ rule_say_if(const rule_ast_t *t, ly_buf_t *b)
 
 
 /*
- * How each operator is said: %1, %2 … are its arguments, %* all of them.
+ * How each operator is said: %1, %2 ... are its arguments, %* all of them.
  * What is not here is said by a function of its own.
  */
 static const char *const  rule_phrases[RULE_OP_N] = {
@@ -180,7 +180,7 @@ rule_say_phrase(const rule_ast_t *t, const char *p, ly_buf_t *b)
 {
     uint32_t  i;
 
-    for ( /* void */ ; *p != '\0'; p++) {
+    for (/* void */; *p != '\0'; p++) {
         if (*p != '%') {
             ly_buf_byte(b, (unsigned char) *p);
             continue;
@@ -243,10 +243,10 @@ rule_say_op(const rule_ast_t *t, ly_buf_t *b)
         rule_say_phrase(t, t->op == RULE_OP_MAX_BY
                         ? (t->n == 2 ? "the greatest %2 of %1"
                                      : "%3 of the one of %1 with the "
-                                       "greatest %2")
+                           "greatest %2")
                         : (t->n == 2 ? "the least %2 of %1"
                                      : "%3 of the one of %1 with the "
-                                       "least %2"), b);
+                           "least %2"), b);
         return;
 
     default:

@@ -61,7 +61,8 @@ rule_case_fault(rule_case_t *k, const char *code, ly_str_t otherwise)
     ins = rule_at(p, p->off_ins, rule_ins_t);
     s = otherwise;
 
-    for (pc = k->vm.error_pc; pc < p->n_ins && ins[pc].op != RULE_I_END; pc++) {
+    for (pc = k->vm.error_pc; pc < p->n_ins && ins[pc].op != RULE_I_END; pc++)
+    {
         if (ins[pc].node != RULE_NODE_NONE) {
             s = rule_ptext(p, rule_at(p, p->off_node,
                                       rule_text_t)[ins[pc].node]);
@@ -427,7 +428,7 @@ rule_rate(const rule_program_t *p, const rule_peffect_t *e,
     }
 
     if (ly_dec_div(product, rule_dec(&c[e->per]), 6, LY_ROUND_TRUNC,
-                      &out->raw) != LY_OK
+                   &out->raw) != LY_OK
         || ly_dec_div(product, rule_dec(&c[e->per]), 0,
                       (ly_round_e) e->rounding, &d) != LY_OK
         || ly_dec_int64(d, LY_ROUND_FLOOR, &out->rounded) != LY_OK)
@@ -971,7 +972,7 @@ rule_share(int64_t points, const ly_dec_t *w, size_t n, int64_t *out)
         left -= out[i];
     }
 
-    for ( /* void */ ; left > 0; left--) {
+    for (/* void */; left > 0; left--) {
         for (i = 1, best = 0; i < n; i++) {
             if (rest[i] > rest[best]) {
                 best = i;

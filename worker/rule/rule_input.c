@@ -520,8 +520,8 @@ rule_list_grow(rule_scan_t *s, rule_val_t *list, rule_val_t **cells,
 
     if (list->n == *room) {
         n = *room == 0 ? 4 : *room * 4;
-        bigger = ly_arena_alloc(s->in->arena,
-                                (size_t) n * list->stride * sizeof(rule_val_t));
+        bigger = ly_arena_alloc(s->in->arena, (size_t) n * list->stride
+                                * sizeof(rule_val_t));
         if (bigger == NULL) {
             (void) rule_scan_fail(s, LY_NOMEM);
             return NULL;
@@ -837,7 +837,7 @@ rule_ascii(ly_str_t s)
         all |= w;
     }
 
-    for ( /* void */ ; i < s.len; i++) {
+    for (/* void */; i < s.len; i++) {
         all |= s.data[i];
     }
 

@@ -285,7 +285,7 @@ bool rule_faulty(const rule_report_t *r);
 
 /* SHA-256; LY_NOMEM or LY_FATAL when the library fails */
 ly_must_check ly_err_t rule_digest(ly_str_t s,
-    unsigned char out[RULE_DIGEST_LEN]);
+                                   unsigned char out[RULE_DIGEST_LEN]);
 
 
 /* --- operators --------------------------------------------------------- */
@@ -499,7 +499,7 @@ typedef struct {
 extern const char *const  rule_stack_names[4];
 extern const char *const  rule_period_names[5];
 
-/* document → tree; faults in the report */
+/* document to tree; faults in the report */
 ly_must_check ly_err_t rule_parse(rule_ctx_t *x, ly_str_t json);
 
 /* the tree of a condition or expression; NULL with a fault or nomem */
@@ -543,7 +543,7 @@ typedef struct {
     uint8_t   op;
     uint8_t   argc;
     uint8_t   flags;
-    uint8_t   x;            /* scale, operator of a loop, … */
+    uint8_t   x;            /* scale, operator of a loop */
     uint16_t  node;         /* index of the traced node, RULE_NODE_NONE */
     uint16_t  a;            /* slot, constant, counter, rounding */
     uint32_t  b;            /* jump target */
@@ -639,7 +639,7 @@ ly_must_check ly_err_t rule_emit_tree(rule_ctx_t *x, rule_ast_t *t,
     rule_program_t **out);
 
 
-/* --- the machine ----------------------------------------------------------- */
+/* --- the machine ------------------------------------------------------- */
 
 typedef struct {
     uint16_t    node;
@@ -696,7 +696,7 @@ rule_vm_use(rule_vm_t *vm, uint32_t slot)
 }
 
 
-/* --- evaluation ------------------------------------------------------------- */
+/* --- evaluation -------------------------------------------------------- */
 
 /* an effect between its amount and its points */
 typedef struct {

@@ -302,7 +302,7 @@ rule_num_make(rule_digits_t *d, int exp, bool negative, ly_dec_t *out)
         out->coef = out->coef * 10 + d->digit[i];
     }
 
-    for ( /* void */ ; e > 0; e--) {
+    for (/* void */; e > 0; e--) {
         out->coef *= 10;
     }
 
@@ -336,7 +336,8 @@ rule_num_fast(ly_str_t s, ly_dec_t *out)
 
     v = 0;
 
-    for ( /* void */ ; i < s.len && s.data[i] >= '0' && s.data[i] <= '9'; i++) {
+    for (/* void */; i < s.len && s.data[i] >= '0' && s.data[i] <= '9'; i++)
+    {
         v = v * 10 + (s.data[i] - '0');
     }
 
@@ -349,7 +350,7 @@ rule_num_fast(ly_str_t s, ly_dec_t *out)
 
         digits = i;
 
-        for ( /* void */ ; i < s.len; i++, scale++) {
+        for (/* void */; i < s.len; i++, scale++) {
             if (s.data[i] < '0' || s.data[i] > '9') {
                 return false;
             }

@@ -279,7 +279,7 @@ rule_const_ok(const rule_program_t *p, const rule_val_t *v)
                && (at - p->off_const) % sizeof(rule_val_t) == 0
                && (at - p->off_const) / sizeof(rule_val_t) <= p->n_const
                && v->n <= p->n_const
-                          - (at - p->off_const) / sizeof(rule_val_t);
+               - (at - p->off_const) / sizeof(rule_val_t);
 
     default:
         return false;

@@ -87,7 +87,7 @@ rule_fault_json(rule_report_t *r, const ly_json_fault_t *fault)
     if (fault->code == LY_JSON_NOMEM
         || ly_arena_str(r->arena, ly_str_of(fault->pointer,
                                             fault->pointer_len), &pointer)
-           != LY_OK)
+        != LY_OK)
     {
         r->nomem = true;
         return;
@@ -171,7 +171,9 @@ rule_buf_dec(ly_buf_t *b, ly_dec_t d)
     unsigned       scale;
     unsigned char  text[LY_DEC_TEXT], *p;
 
-    if (d.coef <= -((ly_int128_t) 1 << 62) || d.coef >= (ly_int128_t) 1 << 62) {
+    if (d.coef <= -((ly_int128_t) 1 << 62)
+        || d.coef >= (ly_int128_t) 1 << 62)
+    {
         n = ly_dec_print(d, text);
         rule_b_put(b, text, n);
         return;

@@ -395,7 +395,7 @@ rule_parse_args(rule_ctx_t *x, const ly_json_node_t *json, unsigned op,
 
     ok = true;
 
-    for ( /* void */ ; a != NULL; a = rule_next(value, a)) {
+    for (/* void */; a != NULL; a = rule_next(value, a)) {
         if (rule_op_quotes(op) && (a->type == LY_JSON_OBJECT
                                    || a->type == LY_JSON_ARRAY))
         {

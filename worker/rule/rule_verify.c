@@ -12,9 +12,9 @@ static const ly_json_limits_t  rule_trace_limits = {
     .max_nodes = 1048576,
     .max_members = 65536,
     .max_bytes = (size_t) 32 << 20,
-    .max_string = RULE_INPUT_MAX,
-    .refuse_nul = 0,
-    .borrow = 0
+        .max_string = RULE_INPUT_MAX,
+        .refuse_nul = 0,
+        .borrow = 0
 };
 
 
@@ -322,7 +322,7 @@ rule_back_run(const ly_json_node_t *root, rule_back_t *r)
     n = ly_json_member_of(root, ly_str("caps"), LY_JSON_ARRAY);
     n = n == NULL ? NULL : n->first;
 
-    for ( /* void */ ; n != NULL; n = n->next) {
+    for (/* void */; n != NULL; n = n->next) {
         name = n->first;
 
         if (name == NULL || name->type != LY_JSON_STRING

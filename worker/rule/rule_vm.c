@@ -92,7 +92,7 @@ rule_order(const rule_val_t *a, const rule_val_t *b, const char **code)
             *code = rule_other_currency;
             return 1;
         }
-        /* fall through */
+    /* fall through */
 
     case RULE_K_NUM:
         return rule_num_cmp(rule_dec(a), rule_dec(b));
@@ -1037,7 +1037,7 @@ rule_vm_loop(rule_vm_t *vm, uint32_t pc, const rule_val_t *cells,
 
         continue;
 
-fact:
+    fact:
 
         if (top[-1].kind == RULE_K_INVALID) {
             code = rule_invalid;
