@@ -43,7 +43,7 @@ struct item_s {
 
 typedef struct {
     item_t    *first;               /* sent ones lead */
-    item_t   **last;
+    item_t    *last;
     size_t     bytes;
     unsigned   count;
     unsigned   sent;                /* items of the call in flight, or 0 */
@@ -191,7 +191,6 @@ import_options(import_t *im)
     im->give_up = seconds * 1000000;
 
     for (i = 0; i < im->lanes; i++) {
-        im->lane[i].last = &im->lane[i].first;
         im->lane[i].limit = im->batch;
         im->lane[i].pause = RETRY_US;
         ly_buf_init(&im->lane[i].body, BODY_MAX + 64, NULL);
@@ -424,8 +423,15 @@ take_line(import_t *im, size_t len)
     memcpy(it->data, s.data, s.len);
 
     l = &im->lane[lane];
-    *l->last = it;
-    l->last = &it->next;
+
+    if (l->first == NULL) {
+        l->first = it;
+
+    } else {
+        l->last->next = it;
+    }
+
+    l->last = it;
     l->bytes += s.len;
     l->count++;
 
@@ -710,10 +716,6 @@ pop(import_t *im, lane_t *l, unsigned n)
         l->bytes -= it->len;
         l->count--;
         free(it);
-    }
-
-    if (l->first == NULL) {
-        l->last = &l->first;
     }
 
     im->moved = cli_clock();

@@ -120,6 +120,9 @@ parse(cli_t *c, import_state_t *s, ly_str_t text, const char *input)
         { "rejected", &s->rejected }
     };
 
+    size = 0;
+    head = 0;
+
     if (ly_json_parse(c->arena, text, NULL, &root, NULL) != LY_OK
         || ly_json_bool(ly_json_member(root, ly_str("complete")), &s->complete)
         != LY_OK)

@@ -42,6 +42,8 @@ static int seal_owner(keys_t *k, const ly_uuid_t *tenant,
 static int hash_password(cli_t *c, ly_str_t password, char *out);
 static int hook(cli_t *c, const char *slug);
 static int made(cli_t *c, const ly_json_node_t *tenant);
+static int key_make(cli_t *c, keys_t *k, const ly_json_node_t *tenant,
+    ly_apikey_t kind);
 static int scopes(cli_t *c, ly_jw_t *w);
 static int key_out(cli_t *c, const ly_json_node_t *key, const char *text);
 static void jw_base64(ly_jw_t *w, cli_t *c, ly_str_t bytes);
@@ -358,14 +360,9 @@ key_create_cmd(cli_t *c)
 {
     int                    code;
     keys_t                 k;
-    ly_jw_t                w;
-    ly_buf_t               b;
-    ly_uuid_t              id;
     ly_apikey_t            kind;
-    const char            *slug, *word, *params[2];
-    unsigned char          digest[LY_SHA256_LEN];
-    const ly_json_node_t  *tenant, *answer;
-    unsigned char          text[LY_APIKEY_TEXT];
+    const char            *slug, *word;
+    const ly_json_node_t  *tenant;
 
     slug = cli_opt(c, "tenant");
     word = cli_setting(c, "kind", NULL, "secret");
@@ -386,20 +383,37 @@ key_create_cmd(cli_t *c)
         code = keys_tenant(&k, slug, &tenant);
     }
 
-    if (code != CLI_OK) {
-        keys_close(&k);
-        return code;
+    if (code == CLI_OK) {
+        word = keys_string(c, tenant, "mode");
+        kind.live = word != NULL && strcmp(word, "live") == 0;
+        code = key_make(c, &k, tenant, kind);
     }
 
-    word = keys_string(c, tenant, "mode");
-    kind.live = word != NULL && strcmp(word, "live") == 0;
+    keys_close(&k);
+
+    return code;
+}
+
+
+/* its text leaves by stdout or the file alone; the database gets the digest */
+
+static int
+key_make(cli_t *c, keys_t *k, const ly_json_node_t *tenant, ly_apikey_t kind)
+{
+    int                    code;
+    ly_jw_t                w;
+    ly_buf_t               b;
+    ly_uuid_t              id;
+    const char            *params[2];
+    unsigned char          digest[LY_SHA256_LEN];
+    unsigned char          text[LY_APIKEY_TEXT];
+    const ly_json_node_t  *answer;
 
     if (ly_apikey_make(kind, text) != LY_OK
-        || ly_apikey_digest(k.crypto, ly_str_of(text, sizeof(text)), digest)
+        || ly_apikey_digest(k->crypto, ly_str_of(text, sizeof(text)), digest)
         != LY_OK
         || ly_uuid7_new((uint64_t) cli_now() / 1000, &id) != LY_OK)
     {
-        keys_close(&k);
         return cli_fail(c, CLI_FAILED, "the key cannot be made");
     }
 
@@ -414,7 +428,7 @@ key_create_cmd(cli_t *c)
                                       LY_APIKEY_LAST));
     ly_jw_kcstr(&w, "name", cli_setting(c, "name", NULL, ""));
     ly_jw_kcstr(&w, "kind", kind.secret ? "secret" : "publishable");
-    ly_jw_kcstr(&w, "mode", word);
+    ly_jw_kcstr(&w, "mode", kind.live ? "live" : "test");
     ly_jw_k(&w, "scopes");
     code = scopes(c, &w);
     ly_jw_object_end(&w);
@@ -423,11 +437,13 @@ key_create_cmd(cli_t *c)
     params[1] = (ly_jw_done(&w) == LY_OK) ? cli_text(c, ly_buf_view(&b))
                                           : NULL;
 
+    if (code == CLI_OK && (params[0] == NULL || params[1] == NULL)) {
+        code = cli_nomem(c);
+    }
+
     if (code == CLI_OK) {
-        code = (params[0] == NULL || params[1] == NULL)
-               ? cli_nomem(c)
-               : keys_call(&k, "select ops.key_create($1::uuid, $2::jsonb)",
-                           2, params, &answer);
+        code = keys_call(k, "select ops.key_create($1::uuid, $2::jsonb)", 2,
+                         params, &answer);
     }
 
     if (code == CLI_OK) {
@@ -435,7 +451,6 @@ key_create_cmd(cli_t *c)
     }
 
     ly_secret_wipe(text, sizeof(text));
-    keys_close(&k);
 
     return code;
 }
