@@ -131,13 +131,15 @@ sub post { my ($body, %o) = @_; return $t->api(POST => '/v1/events', { body => $
               'its attributes come back');
     $r = $t->api(POST => '/v1/members', { body => { external_id => 'p1', source => 'shop',
         email => "$secret\@example.com", given_name => $secret, family_name => "O'$secret",
-        phone => "+44 $secret", birth_date => '1984-02-29' } });
+        phone => "+44 $secret", birth_date => '1984-02-29',
+        address => "1 $secret Street\nYork" } });
     is($r->{status}, 201, 'a member with personal fields');
     my $id = $r->{json}{id};
     $r = $t->api(PATCH => "/v1/members/$id", { body => { phone => undef, given_name => "$secret 2" } });
     is($r->{status}, 200, 'is changed under its own key');
-    is_deeply([@{ $r->{json} }{qw(given_name family_name phone birth_date)}],
-        ["$secret 2", "O'$secret", undef, '1984-02-29'], 'one field new, one gone');
+    is_deeply([@{ $r->{json} }{qw(given_name family_name phone birth_date address)}],
+        ["$secret 2", "O'$secret", undef, '1984-02-29', "1 $secret Street\nYork"],
+        'one field new, one gone');
     $r = $t->api(GET => '/v1/members?email=' . lc "$secret%40EXAMPLE.com");
     is(scalar @{ $r->{json}{data} }, 1, 'it is found by its address');
     $r = $t->api(POST => '/v1/entries/adjustments', { headers => { 'Idempotency-Key' => 'seal' },

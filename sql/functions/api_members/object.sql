@@ -30,6 +30,8 @@ begin
                                     p_row.sealed->>'phone'),
         'birth_date', loyalty.sealed_out(p_call, p_row.member_id, 'birth_date', v_key,
                                          p_row.sealed->>'birth_date'),
+        'address', loyalty.sealed_out(p_call, p_row.member_id, 'address', v_key,
+                                      p_row.sealed->>'address'),
         'referral_code', p_row.referral_code,
         'merged_into', loyalty.id_text('mem', p_row.merged_into),
         'enrolled_at', loyalty.time_text(p_row.enrolled_at), 'version', p_row.version,
@@ -78,7 +80,8 @@ language plpgsql immutable as $$
 begin
     return (select coalesce(jsonb_object_agg(f.key, f.value), '{}')
               from jsonb_each(p_body) f
-             where f.key in ('email', 'given_name', 'family_name', 'phone', 'birth_date'));
+             where f.key in ('email', 'given_name', 'family_name', 'phone', 'birth_date',
+                             'address'));
 end $$;
 comment on function loyalty.member_sealed(jsonb) is 'the personal fields of a body';
 
