@@ -30,11 +30,6 @@ static ngx_str_t  ngx_loyalty_json_type =
     ngx_string("application/json");
 static ngx_str_t  ngx_loyalty_problem_type =
     ngx_string("application/problem+json");
-static ngx_str_t  ngx_loyalty_no_store = ngx_string("no-store");
-static ngx_str_t  ngx_loyalty_nosniff = ngx_string("nosniff");
-static ngx_str_t  ngx_loyalty_no_referrer = ngx_string("no-referrer");
-static ngx_str_t  ngx_loyalty_policy =
-    ngx_string("default-src 'none'; frame-ancestors 'none'");
 static ngx_str_t  ngx_loyalty_transport =
     ngx_string("max-age=31536000; includeSubDomains");
 static ngx_str_t  ngx_loyalty_vary_origin = ngx_string("Origin");
@@ -47,6 +42,20 @@ static ngx_str_t  ngx_loyalty_expose_headers =
                "RateLimit, RateLimit-Policy, Retry-After, X-Request-Id");
 static ngx_str_t  ngx_loyalty_max_age = ngx_string("600");
 static ngx_str_t  ngx_loyalty_version = ngx_string(NGX_LOYALTY_API_VERSION);
+
+
+/* what every answer has beside its request id */
+static struct {
+    const char  *name;
+    ngx_str_t    value;
+} ngx_loyalty_fixed[] = {
+    { "Loyalty-Version", ngx_string(NGX_LOYALTY_API_VERSION) },
+    { "Cache-Control", ngx_string("no-store") },
+    { "X-Content-Type-Options", ngx_string("nosniff") },
+    { "Content-Security-Policy",
+      ngx_string("default-src 'none'; frame-ancestors 'none'") },
+    { "Referrer-Policy", ngx_string("no-referrer") }
+};
 
 
 ngx_str_t *
@@ -180,19 +189,18 @@ ngx_loyalty_answer_any(ngx_http_request_t *r, ngx_uint_t status,
 static ngx_int_t
 ngx_loyalty_answer_headers(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx)
 {
-    if (ngx_loyalty_header(r, "X-Request-Id", &ctx->request_id) != NGX_OK
-        || ngx_loyalty_header(r, "Loyalty-Version", &ngx_loyalty_version)
-           != NGX_OK
-        || ngx_loyalty_header(r, "Cache-Control", &ngx_loyalty_no_store)
-           != NGX_OK
-        || ngx_loyalty_header(r, "X-Content-Type-Options",
-                              &ngx_loyalty_nosniff) != NGX_OK
-        || ngx_loyalty_header(r, "Content-Security-Policy",
-                              &ngx_loyalty_policy) != NGX_OK
-        || ngx_loyalty_header(r, "Referrer-Policy", &ngx_loyalty_no_referrer)
-           != NGX_OK)
-    {
+    ngx_uint_t  i;
+
+    if (ngx_loyalty_header(r, "X-Request-Id", &ctx->request_id) != NGX_OK) {
         return NGX_ERROR;
+    }
+
+    for (i = 0; i < ly_countof(ngx_loyalty_fixed); i++) {
+        if (ngx_loyalty_header(r, ngx_loyalty_fixed[i].name,
+                               &ngx_loyalty_fixed[i].value) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     if (ngx_loyalty_answer_secure(r)
@@ -216,38 +224,45 @@ static ngx_int_t
 ngx_loyalty_answer_cors(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx,
     ngx_uint_t preflight)
 {
+    ngx_int_t   rc;
     ngx_str_t  *origin, methods;
 
-    if (!preflight
-        && ngx_loyalty_header(r, "Vary", &ngx_loyalty_vary_origin) != NGX_OK)
-    {
-        return NGX_ERROR;
+    rc = NGX_OK;
+
+    if (!preflight) {
+        rc = ngx_loyalty_header(r, "Vary", &ngx_loyalty_vary_origin);
     }
 
     origin = ngx_loyalty_answer_origin(r, ctx);
 
-    if (origin == NULL) {
-        return NGX_OK;
+    if (origin == NULL || rc != NGX_OK) {
+        return rc;
     }
 
     if (!preflight) {
-        if (ngx_loyalty_header(r, "Access-Control-Allow-Origin", origin)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        rc = ngx_loyalty_header(r, "Access-Control-Allow-Origin", origin);
+
+        if (rc != NGX_OK) {
+            return rc;
         }
 
         return ngx_loyalty_header(r, "Access-Control-Expose-Headers",
                                   &ngx_loyalty_expose_headers);
     }
 
-    if (ngx_loyalty_answer_methods(r, ctx->route_allow, &methods) != NGX_OK
-        || ngx_loyalty_header(r, "Access-Control-Allow-Methods", &methods)
-           != NGX_OK
-        || ngx_loyalty_header(r, "Access-Control-Allow-Headers",
-                              &ngx_loyalty_allow_headers) != NGX_OK)
-    {
-        return NGX_ERROR;
+    rc = ngx_loyalty_answer_methods(r, ctx->route_allow, &methods);
+
+    if (rc == NGX_OK) {
+        rc = ngx_loyalty_header(r, "Access-Control-Allow-Methods", &methods);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_loyalty_header(r, "Access-Control-Allow-Headers",
+                                &ngx_loyalty_allow_headers);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     return ngx_loyalty_header(r, "Access-Control-Max-Age",
@@ -294,7 +309,7 @@ ngx_loyalty_answer_header_in(ngx_http_request_t *r, const char *name,
     part = &r->headers_in.headers.part;
     h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+    for (i = 0; /* void */; i++) {
 
         if (i >= part->nelts) {
             if (part->next == NULL) {

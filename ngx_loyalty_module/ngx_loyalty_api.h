@@ -111,8 +111,8 @@ struct ngx_loyalty_api_s {
     ngx_loyalty_reply_t             first;          /* kept over a wait */
     void                           *waiter;
 
-    unsigned                        async:1;        /* finalize is ours */
-    unsigned                        asked:1;        /* the wait's result */
+    unsigned                        async : 1;        /* finalize is ours */
+    unsigned                        asked : 1;        /* the wait's result */
 };
 
 

@@ -500,8 +500,8 @@ ngx_loyalty_call_hash(ngx_loyalty_api_t *api, u_char *data, size_t len,
     h ^= seed * 0x9e3779b97f4a7c15ULL;
 
     if (len) {
-        h ^= (uint64_t) ngx_murmur_hash2(data, len) << 8 ^ ngx_crc32_short(data,
-                                                                         len);
+        h ^= (uint64_t) ngx_murmur_hash2(data, len) << 8;
+        h ^= ngx_crc32_short(data, len);
     }
 
     return h ? h : 1;
@@ -585,7 +585,7 @@ ngx_loyalty_call_handler(ngx_loyalty_pg_call_t *call,
     }
 
     if (rc == NGX_OK && n && ngx_loyalty_call_wait(api, &reply, ids, n)
-                             == NGX_OK)
+        == NGX_OK)
     {
         return;
     }
@@ -651,7 +651,7 @@ ngx_loyalty_call_failed(ngx_loyalty_api_t *api, ngx_loyalty_pg_result_t *res)
                 && (ly_id_parse(ly_str_of(ref->data, ref->len), ly_str("mem"),
                                 &id) == LY_OK
                     || ngx_loyalty_cache_member(api->tenant, ref, &id)
-                       == NGX_OK))
+                    == NGX_OK))
             {
                 ngx_loyalty_cache_void(api->tenant, &id, 0);
             }
@@ -918,7 +918,7 @@ ngx_loyalty_call_fill(ngx_loyalty_api_t *api, const ly_json_node_t *node)
 
     if (e && (ly_json_int64(ly_json_at(e, 0), &balance->expiry_at) != LY_OK
               || ly_json_int64(ly_json_at(e, 1), &balance->expiry_points)
-                 != LY_OK))
+              != LY_OK))
     {
         return;
     }

@@ -285,7 +285,7 @@ ngx_loyalty_events_write(ngx_loyalty_api_t *api,
 
     if (attributes
         && ngx_loyalty_seal_attributes(api, &id, attributes, &sealed, &wrapped)
-           != NGX_OK)
+        != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -72,7 +72,7 @@ ngx_loyalty_params_headers(ngx_loyalty_api_t *api)
     part = &api->request->headers_in.headers.part;
     h = part->elts;
 
-    for (i = 0; /* void */ ; i++) {
+    for (i = 0; /* void */; i++) {
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
@@ -514,7 +514,7 @@ ngx_loyalty_params_argument(ngx_loyalty_api_t *api, ngx_str_t *name,
 
     if (query && ngx_loyalty_schema_text(query->schema,
                                          ly_str_of(value->data, value->len))
-                 != NGX_OK)
+        != NGX_OK)
     {
         ngx_loyalty_fault_parameter(&api->faults, text, "query.invalid",
                                     ly_str("Its value is not as the contract "

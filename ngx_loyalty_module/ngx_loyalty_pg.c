@@ -35,8 +35,8 @@ typedef struct {
     ngx_uint_t                    nulls;    /* in a row */
     uint8_t                       version[NGX_LOYALTY_PG_STATEMENTS];
     uint8_t                       prepared[NGX_LOYALTY_PG_STATEMENTS];
-    unsigned                      broken:1;
-    unsigned                      reading:1;
+    unsigned                      broken : 1;
+    unsigned                      reading : 1;
 } ngx_loyalty_pg_conn_t;
 
 
@@ -53,11 +53,11 @@ struct ngx_loyalty_pg_slot_s {
     ngx_msec_t                        start;
     ngx_msec_t                        deadline;
     PGresult                         *result;
-    unsigned                          preparing:1;
-    unsigned                          sent:1;       /* at least once */
-    unsigned                          again:1;      /* after a loss */
-    unsigned                          reprepared:1;
-    unsigned                          retried:1;    /* after a deadlock */
+    unsigned                          preparing : 1;
+    unsigned                          sent : 1;       /* at least once */
+    unsigned                          again : 1;      /* after a loss */
+    unsigned                          reprepared : 1;
+    unsigned                          retried : 1;    /* after a deadlock */
 };
 
 
@@ -73,8 +73,8 @@ struct ngx_loyalty_pg_s {
     ngx_event_t                   retry;    /* of connecting */
     ngx_event_t                   posted;
     ngx_msec_t                    backoff;
-    unsigned                      failing:1;
-    unsigned                      closing:1;
+    unsigned                      failing : 1;
+    unsigned                      closing : 1;
     const char                   *keywords[NGX_LOYALTY_PG_KEYWORDS];
     const char                   *values[NGX_LOYALTY_PG_KEYWORDS];
     ngx_loyalty_pg_stat_t         stat;
@@ -530,7 +530,7 @@ ngx_loyalty_pg_connect(ngx_loyalty_pg_conn_t *conn)
 
     if (ngx_loyalty_pg_register(conn) != NGX_OK
         || ngx_add_event(conn->c->write, NGX_WRITE_EVENT, NGX_LEVEL_EVENT)
-           != NGX_OK)
+        != NGX_OK)
     {
         ngx_loyalty_pg_failed(conn, "cannot watch the connection to");
         return;
@@ -1443,7 +1443,7 @@ ngx_loyalty_pg_waiting_handler(ngx_event_t *ev)
 
         if ((ngx_msec_int_t) (slot->deadline - ngx_current_msec) > 0) {
             left = ngx_min(left, (ngx_msec_int_t)
-                                 (slot->deadline - ngx_current_msec));
+                           (slot->deadline - ngx_current_msec));
             continue;
         }
 

@@ -104,7 +104,7 @@ struct ngx_loyalty_pg_call_s {
     uint64_t                           group;
     ngx_uint_t                         limit;
 
-    unsigned                           write:1;
+    unsigned                           write : 1;
 
     /* private */
     ngx_loyalty_pg_slot_t             *slot;

@@ -40,8 +40,8 @@ typedef struct {
     ly_str_t                     name;
     const ngx_loyalty_schema_t  *schema;
     const char                  *preset;
-    unsigned                     required:1;
-    unsigned                     sealed:1;      /* SQL gets its blind index */
+    unsigned                     required : 1;
+    unsigned                     sealed : 1;      /* by blind index */
 } ngx_loyalty_query_t;
 
 
@@ -59,16 +59,16 @@ typedef struct {
     ngx_uint_t                   key;
     ngx_uint_t                   match;
     ngx_uint_t                   secret;
-    unsigned                     cursor:1;
-    unsigned                     prefer:1;
-    unsigned                     etag:1;
-    unsigned                     seal:1;
-    unsigned                     balances:1;
-    unsigned                     worker:1;
-    unsigned                     member_path:1;
-    unsigned                     member_body:1;
-    unsigned                     events:1;      /* items with keys of theirs */
-    unsigned                     document:1;
+    unsigned                     cursor : 1;
+    unsigned                     prefer : 1;
+    unsigned                     etag : 1;
+    unsigned                     seal : 1;
+    unsigned                     balances : 1;
+    unsigned                     worker : 1;
+    unsigned                     member_path : 1;
+    unsigned                     member_body : 1;
+    unsigned                     events : 1;      /* items with own keys */
+    unsigned                     document : 1;
 } ngx_loyalty_operation_t;
 
 

@@ -602,7 +602,7 @@ ngx_loyalty_schema_format(ngx_loyalty_format_e format, ly_str_t text)
     case NGX_LOYALTY_FORMAT_DECIMAL:
         return ngx_loyalty_schema_decimal(text) ? NULL
                : "It must be a decimal text, not negative, with at most 12 "
-                 "digits before the point and six after it.";
+               "digits before the point and six after it.";
 
     case NGX_LOYALTY_FORMAT_EMAIL:
         return ngx_loyalty_schema_email(text) ? NULL
@@ -726,7 +726,7 @@ ngx_loyalty_schema_url(ly_str_t text)
         return 0;
     }
 
-    for ( /* void */ ; i < text.len; i++) {
+    for (/* void */; i < text.len; i++) {
         if (text.data[i] <= 0x20 || text.data[i] >= 0x7f
             || text.data[i] == '#')
         {

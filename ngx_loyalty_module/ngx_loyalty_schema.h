@@ -41,8 +41,8 @@ typedef struct {
     ly_str_t                       name;
     const ngx_loyalty_schema_t    *schema;
     const char                    *preset;      /* JSON written when absent */
-    unsigned                       required:1;
-    unsigned                       sealed:1;
+    unsigned                       required : 1;
+    unsigned                       sealed : 1;
 } ngx_loyalty_property_t;
 
 
@@ -86,7 +86,7 @@ typedef struct {
     ly_str_t                       place;       /* pointer, or parameter */
     const char                    *code;
     ly_str_t                       detail;
-    unsigned                       parameter:1;
+    unsigned                       parameter : 1;
 } ngx_loyalty_fault_t;
 
 
@@ -96,7 +96,7 @@ typedef struct {
     const ly_json_node_t          *base;        /* pointers begin here */
     ngx_loyalty_fault_t           *elts;
     ngx_uint_t                     n;
-    unsigned                       nomem:1;
+    unsigned                       nomem : 1;
 } ngx_loyalty_faults_t;
 
 

@@ -318,7 +318,7 @@ ngx_loyalty_seal_member(void *data, ly_str_t name, const ly_json_node_t *node,
     api = data;
     text = node->text;
 
-    /* the address stays as it was written, its index does not depend on case */
+    /* the address stays as written; its index does not depend on case */
 
     if (ly_str_eq(name, ly_str("email"))
         && ngx_loyalty_seal_blind(api, text, &api->blind) != NGX_OK)
@@ -365,7 +365,7 @@ ngx_loyalty_seal_attributes(ngx_loyalty_api_t *api, const ly_uuid_t *event,
                             &api->tenant->id, event, &key, &k) == LY_OK
         && ly_field_seal(ngx_loyalty_crypto(), &key, &api->tenant->id, event,
                          ly_str("attributes"), ly_buf_view(&plain), &b)
-           == LY_OK
+        == LY_OK
         && ngx_loyalty_seal_base64(api->tree, &b, sealed) == NGX_OK
         && ngx_loyalty_seal_base64(api->tree, &k, wrapped) == NGX_OK)
     {
