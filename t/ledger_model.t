@@ -86,7 +86,7 @@ sub run_seed {
             uuid(2, $w->{program}), $code, $ord++, $w->{wait} ? ('after', $w->{wait})
                 : ('immediate', undef), $w->{days} ? ('rolling', $w->{days}) : ('none', undef));
     }
-    @members = map { uuid(4, $_) } 1 .. 3;
+    @members = map { uuid(4, $_) } 1 .. 2;
     $dbh->do(q{insert into loyalty.member (tenant_id, member_id, shard, enrolled_at)
         values (?, ?, 0, now())}, undef, $tenant, $_) for @members;
     clock();
@@ -133,6 +133,18 @@ sub bal {
     my ($code, $member) = @_;
     return $bal{"$code $member"} //= {code => $code, member => $member, lots => [], debt => 0,
         earned => 0, spent => 0, expired => 0, reversed => 0, version => 0, holds => []};
+}
+
+# mostly one with points, or little would happen
+sub some_bal {
+    my @rich = grep { available($_) } map { $bal{$_} } sort keys %bal;
+    return pick(@rich) if @rich && rand() < .8;
+    return bal(pick(sort keys %wallet), pick(@members));
+}
+
+sub open_hold {
+    my @open = grep { $_->{open} } @holds;
+    return @open && rand() < .7 ? pick(@open) : pick(@holds);
 }
 
 sub available { sum0 map { $_->{rem} - $_->{held} } grep { !$_->{pending} } @{$_[0]{lots}} }
@@ -361,7 +373,7 @@ sub said {
 }
 
 sub redeem {
-    my $b = bal(pick(sort keys %wallet), pick(@members));
+    my $b = some_bal();
     my $changed = settle($b);
     my $n = pick(1 + int rand 30, max(1, available($b)), available($b) + 1);
     my ($status, $body) = call('redemption_create', $json->encode({
@@ -380,7 +392,7 @@ sub redeem {
 }
 
 sub hold {
-    my $b = bal(pick(sort keys %wallet), pick(@members));
+    my $b = some_bal();
     my $changed = settle($b);
     my $n = pick(1 + int rand 30, max(1, available($b)), available($b) + 1);
     my $hours = pick(1, 5, 30, 100);
@@ -404,7 +416,7 @@ sub hold {
 
 sub capture {
     return ('capture none') if !@holds;
-    my $h = pick(@holds);
+    my $h = open_hold();
     my $b = $h->{bal};
     my $changed = settle($b);
     my $left = $h->{n} - $h->{captured} - $h->{released};
@@ -438,7 +450,7 @@ sub capture {
 
 sub release {
     return ('release none') if !@holds;
-    my $h = pick(@holds);
+    my $h = open_hold();
     my $b = $h->{bal};
     my $changed = settle($b);
     my ($status) = call('hold_release', $h->{id});
@@ -469,7 +481,7 @@ sub cancel {
 }
 
 sub adjust {
-    my $b = bal(pick(sort keys %wallet), pick(@members));
+    my $b = some_bal();
     my $w = $wallet{$b->{code}};
     my $n = pick(1 + int rand 50, -1 - int rand 50);
     my $changed = settle($b);

@@ -187,7 +187,7 @@ begin
 
     with s as materialized (
         select i.*, i.starts > v_now as pending, b.available, b.pending as pending_before,
-               b.held, b.head_hash,
+               b.held, b.earned, b.spent, b.expired, b.reversed, b.head_hash,
                (b.entry_seq + row_number() over w)::bigint as seq,
                row_number() over w = count(*) over g as last,
                sum(case when i.starts > v_now then 0 else i.points end) over w as sum_available,
@@ -200,7 +200,8 @@ begin
                as i (ord, event, member, wallet, points, at, rule, rule_version, "order", shares,
                      starts, expires, slow)
           cross join lateral (
-            select x.available, x.pending, x.held, x.head_hash, x.entry_seq, x.last_at
+            select x.available, x.pending, x.held, x.earned, x.spent, x.expired, x.reversed,
+                   x.head_hash, x.entry_seq, x.last_at
               from loyalty.balance x
              where x.tenant_id = p_tenant and x.wallet_id = i.wallet
                and x.member_id = i.member offset 0) b
@@ -247,17 +248,22 @@ begin
                h.shares::bigint[],
                array_fill(0::bigint, array[cardinality(h.shares::bigint[]) + 1])
           from h where h."order" is not null),
+    -- not an update from h: with the statistics of an empty table its join
+    -- would read every balance of the tenant for each of h
     new_balance as (
-        update loyalty.balance x
-           set available = h.available_after, pending = h.pending_after,
-               earned = x.earned + (h.sum_available + h.sum_pending)::bigint,
-               entry_seq = h.seq, head_hash = h.hash, last_at = h.recorded_at,
-               due_at = least(x.due_at, h.due),
+        insert into loyalty.balance as x (tenant_id, wallet_id, member_id, available, pending,
+            held, earned, spent, expired, reversed, version, entry_seq, head_hash, last_at, due_at)
+        select p_tenant, h.wallet, h.member, h.available_after, h.pending_after, h.held,
+               (h.earned + h.sum_available + h.sum_pending)::bigint, h.spent, h.expired,
+               h.reversed, 1, h.seq, h.hash, h.recorded_at, h.due
+          from h where h.last
+        on conflict (tenant_id, wallet_id, member_id) do update
+           set available = excluded.available, pending = excluded.pending,
+               earned = excluded.earned, entry_seq = excluded.entry_seq,
+               head_hash = excluded.head_hash, last_at = excluded.last_at,
+               due_at = least(x.due_at, excluded.due_at),
                version = case when x.version > 0 and x.xmin = pg_current_xact_id()::xid
-                              then x.version else x.version + 1 end
-          from h
-         where h.last and x.tenant_id = p_tenant and x.wallet_id = h.wallet
-           and x.member_id = h.member),
+                              then x.version else x.version + 1 end),
     new_change as (
         insert into loyalty.change (tenant_id, kind, ref)
         select p_tenant, 'balance', d.member::text from (select distinct h.member from h) d)
