@@ -255,8 +255,8 @@ create table loyalty.member (
     constraint member_status
         check (status in ('active', 'inactive', 'blocked', 'merged', 'erased')),
     constraint member_shard check (shard between 0 and 255),
-    constraint member_merged check ((status = 'merged') = (merged_into is not null)),
-    constraint member_tenant_fk foreign key (tenant_id) references loyalty.tenant
+    -- no foreign key to tenant: every enrolment would lock that one row
+    constraint member_merged check ((status = 'merged') = (merged_into is not null))
 ) with (fillfactor = 85);
 create unique index member_referral on loyalty.member (tenant_id, referral_code)
     where referral_code is not null;

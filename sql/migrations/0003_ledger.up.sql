@@ -34,7 +34,7 @@ create table loyalty.balance (
         earned - spent - expired - reversed = available + pending + held - debt),
     constraint balance_size check (available <= 9007199254740991 and pending <= 9007199254740991
         and held <= 9007199254740991 and debt <= 9007199254740991 and earned <= 9007199254740991),
-    constraint balance_wallet_fk foreign key (tenant_id, wallet_id) references loyalty.wallet,
+    -- no foreign key to wallet: every new balance would lock that one row
     constraint balance_member_fk foreign key (tenant_id, member_id) references loyalty.member
 ) with (fillfactor = 70);
 create index balance_member on loyalty.balance (tenant_id, member_id);
