@@ -72,6 +72,8 @@ begin
             = x.available + x.pending + x.held - x.debt, ''),
         ('chain.dense', x.entry_seq = coalesce(x.e_n, 0) and x.entry_seq = coalesce(x.e_seq, 0),
          format('entry_seq %s, entries %s, last %s', x.entry_seq, x.e_n, x.e_seq)),
+        ('balance.wallet', exists (select from loyalty.wallet w
+            where w.tenant_id = p_tenant and w.wallet_id = x.wallet_id), ''),
         ('balance.due', x.due_at <= loyalty.due_next(
             (select y from loyalty.balance y
               where y.tenant_id = p_tenant and y.wallet_id = x.wallet_id
