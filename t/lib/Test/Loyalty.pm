@@ -247,7 +247,8 @@ sub _watch {
     $self->{watcher} = $pid;
 }
 
-# every process whose command line or working folder names the house's folder
+# every process whose command line, working folder or log is in the house's
+# folder
 sub _sweep {
     my ($dir) = @_;
 
@@ -273,7 +274,10 @@ sub _names {
     if (open my $fh, '<', "$p/cmdline") { local $/; $line = <$fh> // '' }
     return 1 if index($line, "$dir/") >= 0;
     my $cwd = readlink("$p/cwd") // '';
-    return $cwd eq $dir || index($cwd, "$dir/") == 0;
+    return 1 if $cwd eq $dir || index($cwd, "$dir/") == 0;
+    # nginx's processes write their title over the command line, and those of
+    # a killed master live on
+    return grep { index(readlink("$p/fd/$_") // '', "$dir/") == 0 } 1, 2;
 }
 
 $SIG{$_} //= sub { exit 130 } for qw(INT TERM HUP);
