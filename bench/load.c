@@ -81,7 +81,7 @@ typedef struct {
     load_conn_t    *conns;
     int64_t         next;           /* number of the next order */
     int64_t         begun;
-    int64_t         due;            /* instant of the next request, open loop */
+    int64_t         due;            /* of the next request, open loop */
     int64_t         end;
     uint64_t        ok;
     uint64_t        failed;
@@ -489,7 +489,7 @@ load_head(load_t *l, load_conn_t *c, const char *method, ly_str_t path,
 
     if (length != 0) {
         ly_buf_cstr(&c->out, "\r\nContent-Type: application/json"
-                             "\r\nContent-Length: ");
+                    "\r\nContent-Length: ");
         ly_buf_uint(&c->out, length);
     }
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 
-/* a header line: name, colon, value; signatures of a rotation are the longest */
+/* a header line; the signatures of a rotation are the longest */
 #define HTTP_LINE_MAX  4096
 
 
@@ -324,13 +324,13 @@ http_transfer_options(http_transfer_t *t)
         || curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS,
                             (long) HTTP_CONNECT_MS) != CURLE_OK
         || curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long) HTTP_TOTAL_MS)
-           != CURLE_OK
+        != CURLE_OK
         || curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, http_transfer_write)
-           != CURLE_OK
+        != CURLE_OK
         || curl_easy_setopt(c, CURLOPT_WRITEDATA, t) != CURLE_OK
         || curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L) != CURLE_OK
         || curl_easy_setopt(c, CURLOPT_USERAGENT, "loyalty-webhooks/1")
-           != CURLE_OK
+        != CURLE_OK
         || curl_easy_setopt(c, CURLOPT_SSLVERSION,
                             (long) CURL_SSLVERSION_TLSv1_2) != CURLE_OK)
     {
@@ -421,7 +421,7 @@ http_transfer_free(http_transfer_t *t)
         return;
     }
 
-    /* a handle that was never added is fine for curl: it says so and goes on */
+    /* a handle that was never added is refused, which is fine */
     (void) curl_multi_remove_handle(t->client->multi, t->curl);
 
     curl_easy_cleanup(t->curl);

@@ -16,7 +16,7 @@ static bool http_guard_allows(http_guard_watch_t *watch, const ly_addr_t *addr,
     uint16_t port);
 
 
-/* ports of protocols that answer to lines an HTTP client can be made to send */
+/* below are protocols that answer to lines of an HTTP client */
 #define HTTP_GUARD_PORT_FREE  1024
 
 
@@ -110,11 +110,11 @@ http_guard_watch(http_guard_watch_t *watch, const http_guard_t *guard,
         != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, watch) != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_PREREQFUNCTION, http_guard_reuse)
-           != CURLE_OK
+        != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_PREREQDATA, watch) != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_PROXY, "") != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https")
-           != CURLE_OK
+        != CURLE_OK
         || curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) != CURLE_OK)
     {
         return LY_FATAL;
@@ -125,7 +125,8 @@ http_guard_watch(http_guard_watch_t *watch, const http_guard_t *guard,
 
 
 static curl_socket_t
-http_guard_open(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+http_guard_open(void *data, curlsocktype purpose,
+    struct curl_sockaddr *address)
 {
     uint16_t                    port;
     ly_err_t                    err;

@@ -80,7 +80,7 @@ webhooks_turn(lane_t *lane, int64_t *wait_ms)
 }
 
 
-/* what is under way is finished; what is not within the drain time is leased */
+/* what is under way is finished; what takes too long stays leased */
 static void
 webhooks_close(lane_t *lane)
 {
