@@ -20,6 +20,8 @@
 
 static ngx_int_t ngx_loyalty_api_create(ngx_http_request_t *r,
     ngx_loyalty_ctx_t *ctx, ngx_loyalty_api_t **out);
+static ngx_int_t ngx_loyalty_api_quick(ngx_http_request_t *r,
+    ngx_loyalty_ctx_t *ctx, ngx_int_t *rc);
 static ngx_int_t ngx_loyalty_api_sync(ngx_loyalty_api_t *api);
 static ngx_int_t ngx_loyalty_api_document(ngx_loyalty_api_t *api);
 static void ngx_loyalty_api_cleanup(void *data);
@@ -77,9 +79,11 @@ ngx_int_t
 ngx_loyalty_api_handler(ngx_http_request_t *r)
 {
     ngx_int_t           rc;
+    ngx_uint_t          asked;
     ngx_loyalty_ctx_t  *ctx;
     ngx_loyalty_api_t  *api;
 
+    asked = 0;
     ctx = ngx_loyalty_ctx(r);
 
     if (ctx == NULL) {
@@ -90,6 +94,16 @@ ngx_loyalty_api_handler(ngx_http_request_t *r)
         rc = ngx_http_discard_request_body(r);
 
         return rc == NGX_OK ? ngx_loyalty_answer_no_route(r, ctx) : rc;
+    }
+
+    if (ngx_loyalty_operation(ctx)->balances && ctx->tenant
+        && r->args.len == 0)
+    {
+        if (ngx_loyalty_api_quick(r, ctx, &rc) == NGX_OK) {
+            return rc;
+        }
+
+        asked = 1;
     }
 
     rc = ngx_loyalty_api_create(r, ctx, &api);
@@ -119,7 +133,9 @@ ngx_loyalty_api_handler(ngx_http_request_t *r)
         return ngx_loyalty_api_document(api);
     }
 
-    if (api->op->balances && ngx_loyalty_balances_cached(api, &rc) == NGX_OK) {
+    if (api->op->balances && !asked
+        && ngx_loyalty_balances_cached(api, &rc) == NGX_OK)
+    {
         return rc;
     }
 
@@ -132,6 +148,37 @@ ngx_loyalty_api_handler(ngx_http_request_t *r)
     ngx_loyalty_call(api);
 
     return NGX_DONE;
+}
+
+
+/*
+ * A balance in the cache: the state of the request stays on the stack.
+ * NGX_DECLINED: the database has to be asked.
+ */
+static ngx_int_t
+ngx_loyalty_api_quick(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx,
+    ngx_int_t *rc)
+{
+    ngx_loyalty_api_t  api;
+
+    ngx_memzero(&api, sizeof(ngx_loyalty_api_t));
+
+    api.request = r;
+    api.ctx = ctx;
+    api.tenant = ctx->tenant;
+    api.op = ngx_loyalty_operation(ctx);
+
+    if (ngx_loyalty_params_read(&api) != NGX_OK) {
+        return NGX_DECLINED;
+    }
+
+    *rc = ngx_http_discard_request_body(r);
+
+    if (*rc != NGX_OK) {
+        return NGX_OK;
+    }
+
+    return ngx_loyalty_balances_cached(&api, rc);
 }
 
 

@@ -15,7 +15,7 @@
 static ngx_int_t ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
     ngx_loyalty_balance_t *balances, ly_str_t *codes, ngx_uint_t n,
     ngx_int_t *rc);
-static void ngx_loyalty_balances_write(ly_buf_t *b,
+static void ngx_loyalty_balances_write(ly_jw_t *w,
     ngx_loyalty_balance_t *balance, ly_str_t code);
 static uint64_t ngx_loyalty_balances_hash(ngx_loyalty_balance_t *balances,
     ngx_uint_t n);
@@ -96,6 +96,7 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
 {
     size_t               size;
     u_char              *p;
+    ly_jw_t              w;
     uint64_t             hash;
     ly_buf_t             b;
     ngx_str_t            etag;
@@ -133,19 +134,22 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
     ly_buf_init_fixed(&b, p + NGX_LOYALTY_ETAG_TEXT,
                       size - NGX_LOYALTY_ETAG_TEXT);
 
-    ly_buf_str(&b, ly_str("{\"object\":\"list\",\"data\":["));
+    ly_jw_init(&w, &b);
+    ly_jw_object(&w);
+    ly_jw_kstr(&w, "object", ly_str("list"));
+    ly_jw_k(&w, "data");
+    ly_jw_array(&w);
 
     for (i = 0; i < n; i++) {
-        if (i) {
-            ly_buf_byte(&b, ',');
-        }
-
-        ngx_loyalty_balances_write(&b, &balances[i], codes[i]);
+        ngx_loyalty_balances_write(&w, &balances[i], codes[i]);
     }
 
-    ly_buf_str(&b, ly_str("],\"has_more\":false,\"next_cursor\":null}"));
+    ly_jw_array_end(&w);
+    ly_jw_kbool(&w, "has_more", false);
+    ly_jw_knull(&w, "next_cursor");
+    ly_jw_object_end(&w);
 
-    if (ly_buf_err(&b) != LY_OK) {
+    if (ly_jw_done(&w) != LY_OK) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_OK;
     }
@@ -158,40 +162,37 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
 
 
 static void
-ngx_loyalty_balances_write(ly_buf_t *b, ngx_loyalty_balance_t *balance,
+ngx_loyalty_balances_write(ly_jw_t *w, ngx_loyalty_balance_t *balance,
     ly_str_t code)
 {
-    ly_jw_t  w;
-
-    ly_jw_init(&w, b);
-    ly_jw_object(&w);
-    ly_jw_kstr(&w, "object", ly_str("balance"));
-    ly_jw_kstr(&w, "wallet", code);
-    ly_jw_kint(&w, "available", balance->bucket[0]);
-    ly_jw_kint(&w, "pending", balance->bucket[1]);
-    ly_jw_kint(&w, "held", balance->bucket[2]);
-    ly_jw_kint(&w, "debt", balance->bucket[3]);
-    ly_jw_k(&w, "lifetime");
-    ly_jw_object(&w);
-    ly_jw_kint(&w, "earned", balance->bucket[4]);
-    ly_jw_kint(&w, "spent", balance->bucket[5]);
-    ly_jw_kint(&w, "expired", balance->bucket[6]);
-    ly_jw_kint(&w, "reversed", balance->bucket[7]);
-    ly_jw_object_end(&w);
-    ly_jw_k(&w, "next_expiry");
+    ly_jw_object(w);
+    ly_jw_kstr(w, "object", ly_str("balance"));
+    ly_jw_kstr(w, "wallet", code);
+    ly_jw_kint(w, "available", balance->bucket[0]);
+    ly_jw_kint(w, "pending", balance->bucket[1]);
+    ly_jw_kint(w, "held", balance->bucket[2]);
+    ly_jw_kint(w, "debt", balance->bucket[3]);
+    ly_jw_k(w, "lifetime");
+    ly_jw_object(w);
+    ly_jw_kint(w, "earned", balance->bucket[4]);
+    ly_jw_kint(w, "spent", balance->bucket[5]);
+    ly_jw_kint(w, "expired", balance->bucket[6]);
+    ly_jw_kint(w, "reversed", balance->bucket[7]);
+    ly_jw_object_end(w);
+    ly_jw_k(w, "next_expiry");
 
     if (balance->expiry_at) {
-        ly_jw_object(&w);
-        ly_jw_kint(&w, "points", balance->expiry_points);
-        ly_jw_ktime(&w, "expires_at", balance->expiry_at);
-        ly_jw_object_end(&w);
+        ly_jw_object(w);
+        ly_jw_kint(w, "points", balance->expiry_points);
+        ly_jw_ktime(w, "expires_at", balance->expiry_at);
+        ly_jw_object_end(w);
 
     } else {
-        ly_jw_null(&w);
+        ly_jw_null(w);
     }
 
-    ly_jw_kint(&w, "version", balance->version);
-    ly_jw_object_end(&w);
+    ly_jw_kint(w, "version", balance->version);
+    ly_jw_object_end(w);
 }
 
 

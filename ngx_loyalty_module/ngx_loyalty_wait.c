@@ -63,9 +63,9 @@ static struct {
     const char             *values[2];
     ly_buf_t                tenants;
     ly_buf_t                ids;
-    unsigned                ready:1;
-    unsigned                polling:1;
-    unsigned                hinted:1;
+    unsigned                ready : 1;
+    unsigned                polling : 1;
+    unsigned                hinted : 1;
 } ngx_loyalty_waits;
 
 
