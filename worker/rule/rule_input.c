@@ -25,7 +25,7 @@ typedef struct {
 } rule_token_t;
 
 
-static bool
+static rule_apart bool
 rule_scan_fail(rule_scan_t *s, ly_err_t err)
 {
     if (s->err == LY_OK) {
@@ -36,29 +36,39 @@ rule_scan_fail(rule_scan_t *s, ly_err_t err)
 }
 
 
-static void
+/* every token begins above the blanks: most are seen at once */
+static inline void
 rule_scan_space(rule_scan_t *s)
 {
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\t'
-                             || *s->p == '\r'))
+    while (s->p < s->end && *s->p <= ' '
+           && (*s->p == ' ' || *s->p == '\n' || *s->p == '\t'
+               || *s->p == '\r'))
     {
         s->p++;
     }
 }
 
 
-static bool
-rule_scan_byte(rule_scan_t *s, unsigned char c)
+/* is c next; if so, it is taken */
+static inline bool
+rule_scan_is(rule_scan_t *s, unsigned char c)
 {
     rule_scan_space(s);
 
     if (s->p == s->end || *s->p != c) {
-        return rule_scan_fail(s, LY_PARSE);
+        return false;
     }
 
     s->p++;
 
     return true;
+}
+
+
+static inline bool
+rule_scan_byte(rule_scan_t *s, unsigned char c)
+{
+    return rule_scan_is(s, c) || rule_scan_fail(s, LY_PARSE);
 }
 
 
@@ -153,7 +163,7 @@ rule_scan_unicode(rule_scan_t *s, unsigned char **d)
 
 
 /* from the first escape on, into the arena; the text never grows */
-static bool
+static rule_apart bool
 rule_scan_escaped(rule_scan_t *s, const unsigned char *start, ly_str_t *out)
 {
     unsigned char         c, *d, *text;
@@ -226,26 +236,20 @@ rule_scan_string(rule_scan_t *s, ly_str_t *out)
     const unsigned char  *start;
 
     start = s->p;
+    s->p = rule_plain(start, s->end);
 
-    while (s->p < s->end) {
-        if (*s->p == '"') {
-            *out = ly_str_of(start, (size_t) (s->p - start));
-            s->p++;
-            return true;
-        }
-
-        if (*s->p == '\\') {
-            return rule_scan_escaped(s, start, out);
-        }
-
-        if (*s->p < 0x20) {
-            break;
-        }
-
-        s->p++;
+    if (s->p == s->end || *s->p < 0x20) {
+        return rule_scan_fail(s, LY_PARSE);
     }
 
-    return rule_scan_fail(s, LY_PARSE);
+    if (*s->p == '\\') {
+        return rule_scan_escaped(s, start, out);
+    }
+
+    *out = ly_str_of(start, (size_t) (s->p - start));
+    s->p++;
+
+    return true;
 }
 
 
@@ -459,10 +463,8 @@ rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
     }
 
     s->p++;
-    rule_scan_space(s);
 
-    if (s->p < s->end && *s->p == '}') {
-        s->p++;
+    if (rule_scan_is(s, '}')) {
         return true;
     }
 
@@ -496,10 +498,7 @@ rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
             }
         }
 
-        rule_scan_space(s);
-
-        if (s->p < s->end && *s->p == '}') {
-            s->p++;
+        if (rule_scan_is(s, '}')) {
             return true;
         }
 
@@ -582,7 +581,7 @@ rule_line_defaults(const rule_fact_t *f, rule_val_t *c)
 
 
 /* at [ : strings, or objects with the fact's fields */
-static bool
+static rule_apart bool
 rule_scan_list(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
     rule_val_t *out)
 {
@@ -602,10 +601,8 @@ rule_scan_list(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
     invalid = false;
 
     s->p++;
-    rule_scan_space(s);
 
-    if (s->p < s->end && *s->p == ']') {
-        s->p++;
+    if (rule_scan_is(s, ']')) {
         return true;
     }
 
@@ -650,10 +647,7 @@ rule_scan_list(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
             }
         }
 
-        rule_scan_space(s);
-
-        if (s->p < s->end && *s->p == ']') {
-            s->p++;
+        if (rule_scan_is(s, ']')) {
             break;
         }
 
@@ -671,7 +665,7 @@ rule_scan_list(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
 
 
 /* {"amount": minor units, "currency": "GBP"} */
-static bool
+static rule_apart bool
 rule_scan_money(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
     rule_val_t *out)
 {
@@ -758,10 +752,8 @@ rule_scan_skip_array(rule_scan_t *s, unsigned depth)
     }
 
     s->p++;
-    rule_scan_space(s);
 
-    if (s->p < s->end && *s->p == ']') {
-        s->p++;
+    if (rule_scan_is(s, ']')) {
         return true;
     }
 
@@ -770,10 +762,7 @@ rule_scan_skip_array(rule_scan_t *s, unsigned depth)
             return false;
         }
 
-        rule_scan_space(s);
-
-        if (s->p < s->end && *s->p == ']') {
-            s->p++;
+        if (rule_scan_is(s, ']')) {
             return true;
         }
 

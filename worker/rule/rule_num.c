@@ -8,7 +8,14 @@
 
 
 #define RULE_NUM_TEXT  512      /* bytes of a number's text, at most */
-#define RULE_FAST      ((ly_int128_t) 1 << 62)
+
+
+/* does the coefficient fit 64 bits, as all that shops send does */
+static inline bool
+rule_small(ly_dec_t d)
+{
+    return d.coef == (int64_t) d.coef;
+}
 
 
 uint32_t
@@ -77,17 +84,13 @@ rule_num_strip(ly_dec_t a)
 {
     int64_t  v;
 
-    if (a.scale == 0) {
+    /* what is odd does not end in a zero */
+    if (a.scale == 0 || (a.coef & 1) != 0) {
         return a;
     }
 
-    if (a.coef > -RULE_FAST && a.coef < RULE_FAST) {
+    if (rule_small(a)) {
         v = (int64_t) a.coef;
-
-        if (v == 0) {
-            a.scale = 0;
-            return a;
-        }
 
         while (a.scale > 0 && v % 10 == 0) {
             v /= 10;
@@ -113,13 +116,14 @@ rule_num_align(ly_dec_t *a, ly_dec_t *b)
         1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000
     };
 
+    if (a->scale == b->scale) {
+        return rule_small(*a) && rule_small(*b);
+    }
+
     low = a->scale < b->scale ? a : b;
     n = a->scale < b->scale ? b->scale - a->scale : a->scale - b->scale;
 
-    if (n >= ly_countof(pow10)
-        || a->coef <= -RULE_FAST || a->coef >= RULE_FAST
-        || b->coef <= -RULE_FAST || b->coef >= RULE_FAST)
-    {
+    if (n >= ly_countof(pow10) || !rule_small(*a) || !rule_small(*b)) {
         return false;
     }
 
@@ -133,16 +137,6 @@ rule_num_align(ly_dec_t *a, ly_dec_t *b)
 bool
 rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out)
 {
-    if (a.scale == b.scale
-        && a.coef > -RULE_FAST && a.coef < RULE_FAST
-        && b.coef > -RULE_FAST && b.coef < RULE_FAST)
-    {
-        out->coef = a.coef + b.coef;
-        out->scale = a.scale;
-        *out = rule_num_strip(*out);
-        return true;
-    }
-
     if (rule_num_align(&a, &b)) {
         out->coef = a.coef + b.coef;
         out->scale = a.scale;
@@ -168,15 +162,17 @@ rule_num_mul(ly_dec_t a, ly_dec_t b, ly_dec_t *out)
     ly_int128_t  limit;
 
     r.scale = a.scale + b.scale;
-
-    if (__builtin_mul_overflow(a.coef, b.coef, &r.coef)) {
-        return false;
-    }
-
     limit = (ly_int128_t) 10000000000000000000ULL
             * (ly_int128_t) 10000000000000000000ULL;
 
-    if (r.coef >= limit || r.coef <= -limit) {
+    if (rule_small(a) && rule_small(b)) {
+
+        /* at most 2^126, which is below the limit of 10^38 */
+        r.coef = (ly_int128_t) (int64_t) a.coef * (int64_t) b.coef;
+
+    } else if (__builtin_mul_overflow(a.coef, b.coef, &r.coef)
+               || r.coef >= limit || r.coef <= -limit)
+    {
         return false;
     }
 

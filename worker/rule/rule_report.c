@@ -116,49 +116,55 @@ rule_digest(ly_str_t s, unsigned char out[RULE_DIGEST_LEN])
 }
 
 
-/* shortest escapes, as RFC 8785 wants them */
-void
-rule_buf_string(ly_buf_t *b, ly_str_t s)
+/* shortest escapes, as RFC 8785 wants them; one byte that needs one */
+static void
+rule_buf_escape(ly_buf_t *b, unsigned char c)
 {
-    size_t         i, start;
-    unsigned char  c, esc[6];
+    unsigned char  esc[6];
 
     static const unsigned char  hex[] = "0123456789abcdef";
 
-    rule_b_byte(b, '"');
+    esc[0] = '\\';
 
-    for (i = 0, start = 0; i < s.len; i++) {
-        c = s.data[i];
-
-        if (c >= 0x20 && c != '"' && c != '\\') {
-            continue;
-        }
-
-        rule_b_put(b, s.data + start, i - start);
-        start = i + 1;
-        esc[0] = '\\';
-
-        switch (c) {
-        case '\b': esc[1] = 'b'; break;
-        case '\t': esc[1] = 't'; break;
-        case '\n': esc[1] = 'n'; break;
-        case '\f': esc[1] = 'f'; break;
-        case '\r': esc[1] = 'r'; break;
-        case '"': case '\\': esc[1] = c; break;
-        default:
-            esc[1] = 'u';
-            esc[2] = '0';
-            esc[3] = '0';
-            esc[4] = hex[c >> 4];
-            esc[5] = hex[c & 15];
-            rule_b_put(b, esc, 6);
-            continue;
-        }
-
-        rule_b_put(b, esc, 2);
+    switch (c) {
+    case '\b': esc[1] = 'b'; break;
+    case '\t': esc[1] = 't'; break;
+    case '\n': esc[1] = 'n'; break;
+    case '\f': esc[1] = 'f'; break;
+    case '\r': esc[1] = 'r'; break;
+    case '"': case '\\': esc[1] = c; break;
+    default:
+        esc[1] = 'u';
+        esc[2] = '0';
+        esc[3] = '0';
+        esc[4] = hex[c >> 4];
+        esc[5] = hex[c & 15];
+        rule_b_put(b, esc, 6);
+        return;
     }
 
-    rule_b_put(b, s.data + start, s.len - start);
+    rule_b_put(b, esc, 2);
+}
+
+
+void
+rule_buf_string(ly_buf_t *b, ly_str_t s)
+{
+    const unsigned char  *p, *end, *stop;
+
+    rule_b_byte(b, '"');
+
+    for (p = s.data, end = p + s.len; p < end; p = stop + 1) {
+        stop = rule_plain(p, end);
+        rule_b_put(b, p, (size_t) (stop - p));
+
+        if (stop == end) {
+            break;
+        }
+
+        rule_buf_escape(b, *stop);
+    }
+
     rule_b_byte(b, '"');
 }
 
