@@ -255,7 +255,7 @@ export class Checker {
         const inner = spec.body ? n.args.slice(1).map((a) => (a.k === 1 ? 0 : a.k)) : [];
         n.k = Math.max(0, ...(spec.body ? [n.args[0].k, ...inner] : n.args.map((a) => a.k)),
                        spec.reads ? 2 : 0);
-        if (spec.zoned && n.args.some((a) => a.type?.k === 'instant') && spec.zoned(n)) {
+        if (spec.zoned && n.args.some((a) => a.type?.k === 'instant')) {
             this.zoned = true;
             n.k = 2;
         }
@@ -302,7 +302,8 @@ export class Checker {
         if (found === BAD) { return BAD; }
         const n = { op: 'var', name: raw[0], args: [], sent, ...found };
         if (raw.length === 2) {
-            const d = this.typed(this.node(raw[1], `${sent}/var/1`), n.type);
+            const given = this.node(raw[1], `${sent}/var/1`);
+            const d = given === BAD || isRaw(given) ? this.typed(given, n.type) : this.fault('type.mismatch', given.sent);
             if (d === BAD) { return BAD; }
             n.dflt = d;
         }
@@ -609,10 +610,10 @@ function extreme(sign) {
         let found;
         e.each(elements, () => {
             const key = run(e, n.args[1]);
-            if (key === undefined) { return true; }
-            if (best === undefined || sign * compare(key, best, n.args[1].type) > 0) {
+            const value = n.args[2] ? run(e, n.args[2]) : key;
+            if (key !== undefined && (best === undefined || sign * compare(key, best, n.args[1].type) > 0)) {
                 best = key;
-                found = n.args[2] ? run(e, n.args[2]) : key;
+                found = value;
             }
             return true;
         });
@@ -623,7 +624,7 @@ function extreme(sign) {
 /** A calendar operator: its operands are days, or an instant's local time. */
 function calendar(types, result, f, pred = false) {
     return {
-        arity: [types.length, types.length], pred, zoned: () => true,
+        arity: [types.length, types.length], pred, zoned: true,
         type(c, n, raw, sents) {
             n.args = c.plain(raw, sents).map((a, i) => c.time(a, types[i]));
             return result;
@@ -653,7 +654,7 @@ function sameBirthday(born, day) {
 function move(sign) {
     return {
         arity: [2, 2],
-        zoned: (n) => n.duration.months || n.duration.days,
+        zoned: true,
         type(c, n, raw, sents) {
             n.args = [c.time(c.node(raw[0], sents[0]))];
             n.duration = c.text(raw[1], sents[1], readDuration);
@@ -665,9 +666,9 @@ function move(sign) {
         run(e, n, [v]) {
             const d = n.duration;
             if (isDate(n.type)) { return moveDay(v, d, sign); }
+            const l = e.local(v);
             let us = v;
             if (d.months || d.days) {
-                const l = e.local(v);
                 const t = (moveDay(l.day, d, sign) * 86400) + l.second;
                 us = BigInt(e.zone.fromLocal(t)) * US + l.us;
             }
@@ -733,17 +734,17 @@ const OPS = {
     and: {
         arity: [1, Infinity], lazy: true,
         type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.condition(a)); return T.bool; },
-        run: (e, n) => n.args.every((a) => run(e, a)),
+        run: (e, n) => n.args.every((a) => run(e, a) === true),
     },
     or: {
         arity: [1, Infinity], lazy: true,
         type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.condition(a)); return T.bool; },
-        run: (e, n) => n.args.some((a) => run(e, a)),
+        run: (e, n) => n.args.some((a) => run(e, a) === true),
     },
     '!': {
-        arity: [1, 1],
+        arity: [1, 1], lazy: true,
         type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.condition(a)); return T.bool; },
-        run: (e, n, [v]) => !v,
+        run: (e, n) => run(e, n.args[0]) !== true,
     },
     if: {
         arity: [3, Infinity], odd: true, lazy: true,
@@ -891,17 +892,17 @@ const OPS = {
     },
     some: overList([2, 2], true, boolBody, () => T.bool, (e, n, elements) => {
         let hit = false;
-        e.each(elements, () => { hit = run(e, n.args[1]); return !hit; });
+        e.each(elements, () => { hit = run(e, n.args[1]) === true; return !hit; });
         return hit;
     }, true),
     all: overList([2, 2], true, boolBody, () => T.bool, (e, n, elements) => {
         let good = elements.length > 0;
-        e.each(elements, () => { good = run(e, n.args[1]); return good; });
+        e.each(elements, () => { good = run(e, n.args[1]) === true; return good; });
         return good;
     }, true),
     none: overList([2, 2], true, boolBody, () => T.bool, (e, n, elements) => {
         let hit = false;
-        e.each(elements, () => { hit = run(e, n.args[1]); return !hit; });
+        e.each(elements, () => { hit = run(e, n.args[1]) === true; return !hit; });
         return !hit;
     }, true),
     count: overList([1, 2], true, boolBody, () => T.int, (e, n, elements) => {
@@ -955,6 +956,6 @@ const OPS = {
     achievement: among('member.achievements'),
     count_in_window: counter(false),
     sum_in_window: counter(true),
-    has: { run: (e, n) => n.refs.every((r) => e.present(r)) },
-    missing: { run: (e, n) => n.refs.some((r) => !e.present(r)) },
+    has: { run: (e, n) => n.refs.map((r) => e.present(r)).every((x) => x) },
+    missing: { run: (e, n) => !n.refs.map((r) => e.present(r)).every((x) => x) },
 };

@@ -199,15 +199,17 @@ export class Run {
         if (++this.steps > STEPS_MAX) { throw new Stop('steps.exhausted'); }
     }
 
+    #note(decl, f) {
+        if (f.s === 'ok') { this.facts.set(decl.name, [decl, f.v]); }
+        if (f.s === 'missing') { this.missing.add(decl.name); }
+        if (f.s === 'invalid') { this.invalid.add(decl.name); }
+    }
+
     read(decl) {
         const f = this.input.fact(decl);
-        if (f.s === 'ok') {
-            this.facts.set(decl.name, [decl, f.v]);
-            return f.v;
-        }
-        (f.s === 'missing' ? this.missing : this.invalid).add(decl.name);
+        this.#note(decl, f);
         if (f.s === 'invalid') { throw new Stop('fact.invalid'); }
-        return undefined;
+        return f.v;
     }
 
     field(decl) {
@@ -216,7 +218,13 @@ export class Run {
         return f.v;
     }
 
-    present(ref) { return (ref.decl ? this.read(ref.decl) : ref.field ? this.field(ref.field) : true) !== undefined; }
+    /** What is not of its type is there all the same. */
+    present(ref) {
+        if (!ref.decl) { return ref.field ? this.elements.at(-1).field(ref.field).s !== 'missing' : true; }
+        const f = this.input.fact(ref.decl);
+        this.#note(ref.decl, f);
+        return f.s !== 'missing';
+    }
 
     counter(key) {
         const f = this.input.counter(key);
@@ -279,13 +287,12 @@ function valueOf(e, n) {
         v = n.decl ? e.read(n.decl) : n.field ? e.field(n.field) : e.elements.at(-1);
         if (v === undefined && n.dflt) { v = n.dflt.v; }
         if (n.type.k === 'list' && v !== undefined) { e.work(0, 8); }
-        if (v === undefined && n.type.k === 'bool') { v = false; marked = true; }
     } else if (spec.list) {
         const elements = run(e, n.args[0]);
         const outer = e.looked;
         e.looked = 0;
         v = elements && spec.walk(e, n, elements);
-        looked = e.looked;
+        looked = n.op === 'count' && !n.args[1] ? undefined : e.looked;
         e.looked = outer;
     } else if (spec.lazy || n.args.length === 0) {
         v = spec.run(e, n);
@@ -387,8 +394,13 @@ class Document {
     schedule(x) {
         if (x === undefined || x === null) { return null; }
         const s = this.object(x, '/schedule', [], ['starts_at', 'ends_at']);
-        return s && { starts_at: this.instant(s.get('starts_at'), '/schedule/starts_at'),
-                      ends_at: this.instant(s.get('ends_at'), '/schedule/ends_at') };
+        if (!s) { return null; }
+        const starts_at = this.instant(s.get('starts_at'), '/schedule/starts_at');
+        const ends_at = this.instant(s.get('ends_at'), '/schedule/ends_at');
+        if (typeof starts_at === 'bigint' && typeof ends_at === 'bigint' && starts_at >= ends_at) {
+            this.fault('value.range', '/schedule');
+        }
+        return { starts_at, ends_at };
     }
 
     effect(x, i, document) {
@@ -541,7 +553,7 @@ function exact(n, d, rounding) {
 function chosen(e, where, lines) {
     return lines.map((line) => {
         e.elements.push(line);
-        const hit = run(e, where);
+        const hit = run(e, where) === true;
         e.elements.pop();
         return hit;
     });
@@ -573,36 +585,33 @@ function planned(e, rule, eff) {
         const list = lines();
         const hits = list && chosen(e, eff.where, list);
         const sums = list?.map((l, i) => (hits[i] ? lineField(l, 'total') : null));
-        of = sums && sums.filter((t) => t).reduce((a, t) => withCurrency(add(a, t), oneCurrency(a, t)), { ...ZERO, c: null });
+        of = sums && sums.filter((t) => t).reduce((a, t) => withCurrency(add(a, t), oneCurrency(a, t)), { ...ZERO, c: eff.per.currency });
         weights = sums?.map((t) => (t && t.m > 0n ? t : ZERO));
     } else {
-        of = run(e, eff.of);
         weights = totals(lines());
+        of = run(e, eff.of);
     }
     if (of === undefined) { return { of: null, ...none, weights }; }
     if (eff.type === 'table') {
         const step = eff.steps.filter((s) => compareNumbers(s.from, of) <= 0).at(-1);
         return { of, ...exact(step?.points ?? 0n, 1n, 'floor'), weights };
     }
-    if (eff.per.currency) { of = { ...of, c: oneCurrency(of, { c: eff.per.currency }) }; }
+    if (eff.per.currency) { oneCurrency(of, { c: eff.per.currency }); }
     const per = eff.per.amount;
     return { of, ...exact(eff.points.m * of.m * pow10(per.s), per.m * pow10(eff.points.s + of.s), eff.rounding), weights };
 }
 
 function lineBonus(e, eff, lines) {
     if (!lines) { return { of: null, raw: ZERO, rounded: 0n }; }
-    const hits = chosen(e, eff.where, lines);
-    let sum = ZERO;
-    const points = lines.map((line, i) => {
-        const quantity = hits[i] ? lineField(line, 'quantity') : ZERO;
-        if (quantity.m <= 0n) { return ZERO; }
+    const points = lines.map((line) => {
+        const quantity = lineField(line, 'quantity');
+        if (quantity.m <= 0n || !chosen(e, eff.where, [line])[0]) { return ZERO; }
         const p = eff.per === 'unit' ? multiply(eff.points, quantity) : eff.points;
-        sum = add(sum, p);
         return int(exact(p.m, pow10(p.s), eff.rounding).rounded);
     });
     const rounded = points.reduce((a, p) => a + p.m, 0n);
     if (rounded > I64_MAX) { throw new Stop('number.overflow'); }
-    return { of: int(rounded), raw: minimal(sum.m * pow10(6) / pow10(sum.s), 6), rounded, weights: points };
+    return { of: int(rounded), raw: int(rounded), rounded, weights: points };
 }
 
 /** Splits points by largest remainder; the earlier line first among equals. */
@@ -691,7 +700,7 @@ class Case {
                 throw x;
             }
         }
-        return run(e, rule.condition) ? null : 'condition';
+        return run(e, rule.condition) === true ? null : 'condition';
     }
 
     #caps() {
@@ -837,7 +846,7 @@ export function traceOf(c) {
         rule: rule.digest,
         catalogue: rule.catalogue.digest,
         event: { occurred_at: instantText(input.occurred), source: input.source, type: input.type },
-        zone: rule.zoned ? input.zone?.name : undefined,
+        zone: rule.zoned ? input.zone?.name ?? '' : undefined,
         facts: Object.fromEntries([...e.facts].map(([name, [decl, v]]) => [name, tracedFact(decl, v, rule.fields.get(name))])),
         missing: missing.length ? missing : undefined,
         invalid: e.invalid.size ? sorted(e.invalid) : undefined,
@@ -957,7 +966,7 @@ export function evalLine(text) {
             const c = new Checker(catalogue);
             const n = c.whole(rule, '/condition', '/condition', 'bool');
             if (c.faults.length) { throw new Faults(c.faults); }
-            return canonical({ result: run(new Run(input, input.zone), n) });
+            return canonical({ result: run(new Run(input, input.zone), n) === true });
         }
         const compiled = compileValue(rule, catalogue);
         const [c] = evaluate([compiled], input, readCapsOf(data));
