@@ -279,7 +279,7 @@ rule_only(const ly_json_node_t *node, ly_str_t op, uint32_t n)
 static const ly_json_node_t *
 rule_reduce_count(const ly_json_node_t *json)
 {
-    const ly_json_node_t  *filter, *add, *one, *acc, *zero;
+    const ly_json_node_t  *filter, *add, *one, *acc, *zero, *name;
 
     filter = rule_only(json, ly_str("reduce"), 3);
 
@@ -305,10 +305,14 @@ rule_reduce_count(const ly_json_node_t *json)
     }
 
     if (one->type != LY_JSON_NUMBER
-        || !rule_same_text(one->text, ly_str("1"))
-        || rule_var_name(acc) == NULL
-        || !rule_same_text(rule_var_name(acc)->text, ly_str("accumulator")))
+        || !rule_same_text(one->text, ly_str("1")))
     {
+        return NULL;
+    }
+
+    name = rule_var_name(acc);
+
+    if (name == NULL || !rule_same_text(name->text, ly_str("accumulator"))) {
         return NULL;
     }
 
