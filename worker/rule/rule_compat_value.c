@@ -305,7 +305,10 @@ rule_js_number_text(double d, char *out, size_t size)
     char      text[40];
     ly_buf_t  b;
 
-    n = snprintf(text, sizeof(text), "%.17g", d);
+    /* whole digits past 2^53 would be kept as they are: an exponent has the
+       number rounded as a double's text is */
+    n = snprintf(text, sizeof(text),
+                 d > -0x1p53 && d < 0x1p53 ? "%.17g" : "%.16e", d);
 
     ly_buf_init_fixed(&b, out, size);
 
