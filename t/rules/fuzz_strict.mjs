@@ -79,7 +79,7 @@ function date() {
     return r.pick([() => '2024-02-29', () => '2026-03-29', () => '2026-10-25', () => '1900-01-01', () => '9999-12-31',
                    () => `20${r.int(10, 35)}-${String(r.int(1, 12)).padStart(2, '0')}-${String(r.int(1, 28)).padStart(2, '0')}`])();
 }
-const instant = () => `${date()}T${String(r.int(0, 23)).padStart(2, '0')}:${r.pick(['00', '30', '59'])}:${r.pick(['00', '59'])}`
+const instant = () => `${date().replace('9999', '9998')}T${String(r.int(0, 23)).padStart(2, '0')}:${r.pick(['00', '30', '59'])}:${r.pick(['00', '59'])}`
     + r.pick(['', '.5', '.123456']) + r.pick(['Z', '+02:00', '-05:30', '+00:00']);
 
 /** A literal; `beside`: something typed stands beside it. */

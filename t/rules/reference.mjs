@@ -605,7 +605,8 @@ function lineBonus(e, eff, lines) {
     if (!lines) { return { of: null, raw: ZERO, rounded: 0n }; }
     const points = lines.map((line) => {
         const quantity = lineField(line, 'quantity');
-        if (quantity.m <= 0n || !chosen(e, eff.where, [line])[0]) { return ZERO; }
+        const [hit] = chosen(e, eff.where, [line]);
+        if (quantity.m <= 0n || !hit) { return ZERO; }
         const p = eff.per === 'unit' ? multiply(eff.points, quantity) : eff.points;
         return int(exact(p.m, pow10(p.s), eff.rounding).rounded);
     });

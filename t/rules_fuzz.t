@@ -1,0 +1,42 @@
+#!/usr/bin/perl
+
+# Random rules: the engine against the second implementation, result and trace,
+# and its compatible mode against the two JsonLogic engines of JavaScript where
+# they agree.  LOYALTY_LONG=1: a million cases each.  LOYALTY_SEED=N begins at
+# another seed; a difference is shown with the seed that makes it again.
+
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use IPC::Run qw(run);
+use Test::More;
+
+my $ROOT = abs_path(dirname(__FILE__) . '/..');
+my $CASES = $ENV{LOYALTY_LONG} ? 1_000_000 : 20_000;
+my $SEED = $ENV{LOYALTY_SEED} // ($ENV{LOYALTY_LONG} ? time : 1);
+
+plan skip_all => 'node is not installed: run dev/deps'
+    if system('node --version >/dev/null 2>&1') != 0;
+plan tests => 2;
+
+same('fuzz_strict.mjs', 'strict rules and their traces');
+
+SKIP: {
+    if (system("$ROOT/dev/npm") != 0) {
+        diag('the peers are not installed: the compatible mode is not compared');
+        skip 'dev/npm failed', 1;
+    }
+    same('fuzz_compatible.mjs', 'classic rules, where both peers agree');
+}
+
+
+sub same {
+    my ($program, $what) = @_;
+    my ($out, $err);
+    my $good = run(['node', "$ROOT/t/rules/$program", '--cases', $CASES, '--seed', $SEED],
+                   '<', \undef, '>', \$out, '2>', \$err);
+    ok($good, "$what: $CASES cases from seed $SEED") or diag $out, $err;
+    note($out) if $good;
+}
