@@ -342,7 +342,8 @@ saved(void)
                     other, 0, &q, &f)
        == LY_OK, "tiers in order");
     ok(rule_compile(arena, ly_str(HEAD "\"condition\":{\">=\":[{\"var\":"
-                                  "\"member.tier\"},\"silver\"]}," FIXED(5) "}"),
+                                  "\"member.tier\"},\"silver\"]},"
+                                  FIXED(5) "}"),
                     other, 0, &q, &f)
        == LY_PARSE && strcmp(f.fault[0].code, "enum.unknown") == 0,
        "an unknown tier");
@@ -494,8 +495,8 @@ bounds(void)
         run.program = rl_compile(a, cat, ly_str(HEAD "\"condition\":{\"===\":["
                                                 "{\"distinct_count\":[{\"var"
                                                 "\":\"order.lines\"},{\"var\":"
-                                                "\"line_id\"}]},1]}," FIXED(7) "}"),
-                                 0);
+                                                "\"line_id\"}]},1]},"
+                                                FIXED(7) "}"), 0);
         ok(rule_evaluate(a, in, &run, 1, NULL, &r) == LY_OK
            && r.outcome == RULE_ERROR
            && strcmp(r.code, n == 2000 ? "steps.exhausted" : "fact.invalid")
