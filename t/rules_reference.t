@@ -23,7 +23,7 @@ plan skip_all => 'node is not installed: run dev/deps'
     if system("node --version >/dev/null 2>&1") != 0;
 plan tests => 10;
 
-my @cookbook = @{ vectors('cookbook') };
+my @cookbook = (@{ vectors('cookbook') }, @{ vectors('lines') });
 my @strict = @{ vectors('strict') };
 my @faults = @{ vectors('faults') };
 

@@ -604,9 +604,9 @@ function planned(e, rule, eff) {
 function lineBonus(e, eff, lines) {
     if (!lines) { return { of: null, raw: ZERO, rounded: 0n }; }
     const points = lines.map((line) => {
-        const quantity = lineField(line, 'quantity');
         const [hit] = chosen(e, eff.where, [line]);
-        if (quantity.m <= 0n || !hit) { return ZERO; }
+        const quantity = hit ? lineField(line, 'quantity') : ZERO;
+        if (quantity.m <= 0n) { return ZERO; }
         const p = eff.per === 'unit' ? multiply(eff.points, quantity) : eff.points;
         return int(exact(p.m, pow10(p.s), eff.rounding).rounded);
     });

@@ -280,12 +280,12 @@ rule_where(rule_eval_t *x, rule_case_t *k, const rule_peffect_t *e,
         is = v.kind == RULE_K_BOOL && v.u.b;
         line += bonus ? RULE_L_QUANTITY : RULE_L_TOTAL;
 
-        if (line->kind == RULE_K_INVALID) {
-            return "fact.invalid";
-        }
-
         if (!is || line->kind == RULE_K_MISSING) {
             continue;
+        }
+
+        if (line->kind == RULE_K_INVALID) {
+            return "fact.invalid";
         }
 
         d = rule_dec(line);
