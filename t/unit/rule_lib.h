@@ -165,6 +165,28 @@ rl_condition(ly_arena_t *a, ly_str_t condition)
 }
 
 
+/* JSON written with ' for ", as C reads it better */
+static inline ly_str_t
+rl_quoted(ly_arena_t *a, const char *text)
+{
+    size_t          i, n;
+    unsigned char  *p;
+
+    n = strlen(text);
+    p = ly_arena_bytes(a, n + 1);
+
+    if (p == NULL) {
+        return ly_str("");
+    }
+
+    for (i = 0; i < n; i++) {
+        p[i] = text[i] == '\'' ? '"' : (unsigned char) text[i];
+    }
+
+    return ly_str_of(p, n);
+}
+
+
 static inline ly_err_t
 rl_eval(ly_arena_t *a, rl_case_t *k, const rule_program_t *p, bool trace,
     rule_result_t *r)

@@ -858,23 +858,6 @@ static const char *const  rules[] = {
 };
 
 
-static ly_str_t
-quoted(const char *text)
-{
-    size_t          i, n;
-    unsigned char  *p;
-
-    n = strlen(text);
-    p = ly_arena_bytes(arena, n + 1);
-
-    for (i = 0; i < n; i++) {
-        p[i] = text[i] == '\'' ? '"' : (unsigned char) text[i];
-    }
-
-    return ly_str_of(p, n);
-}
-
-
 static void
 altered(const char *rule)
 {
@@ -903,7 +886,7 @@ altered(const char *rule)
                 "otal\"},1]}},{\"type\":\"table\",\"wallet\":\"p\",\"of\":\"or"
                 "der.quantity\",\"steps\":[{\"from\":1,\"points\":5}]}],\"cond"
                 "ition\":");
-    ly_buf_str(&doc, quoted(rule));
+    ly_buf_str(&doc, rl_quoted(arena, rule));
     ly_buf_byte(&doc, '}');
     p = rl_compile(arena, cat, ly_buf_view(&doc), 0);
     ly_buf_init_arena(&b, arena, 1 << 20);
@@ -936,7 +919,7 @@ altered(const char *rule)
                 run.program = p;
                 wrong += rule_input_create(a, cat, NULL, ly_str(""), &in)
                          != LY_OK
-                         || rule_input_event(in, quoted(event)) != LY_OK
+                         || rule_input_event(in, rl_quoted(arena, event)) != LY_OK
                          || rule_evaluate(a, in, &run, 1, &options, &r)
                          != LY_OK
                          || (r.outcome == RULE_ERROR && r.points != 0);
@@ -963,7 +946,7 @@ placed(void)
     ly_buf_t         b, c;
     rule_program_t  *p;
 
-    p = rl_compile(arena, cat, rl_condition(arena, quoted(rules[1])), 0);
+    p = rl_compile(arena, cat, rl_condition(arena, rl_quoted(arena, rules[1])), 0);
     ly_buf_init_arena(&b, arena, 1 << 20);
 
     if (p == NULL || rule_program_save(p, &b) != LY_OK) {

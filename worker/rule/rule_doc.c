@@ -88,11 +88,10 @@ rule_int(rule_ctx_t *x, const ly_json_node_t *node, int64_t min, int64_t max,
 static ly_str_t
 rule_name(rule_ctx_t *x, const ly_json_node_t *node, const char *expected)
 {
-    if (node == NULL || node->type != LY_JSON_STRING || node->text.len == 0
+    if (node->type != LY_JSON_STRING || node->text.len == 0
         || node->text.len > 64)
     {
-        rule_fault_at(&x->report, node, "value.type", expected,
-                      node == NULL ? rule_none : node->text);
+        rule_fault_at(&x->report, node, "value.type", expected, node->text);
         return rule_none;
     }
 
@@ -185,13 +184,11 @@ rule_decimal(rule_ctx_t *x, const ly_json_node_t *node, bool places,
 
     d = ly_dec_int(0);
 
-    if (node == NULL || (node->type != LY_JSON_NUMBER
-                         && node->type != LY_JSON_STRING)
+    if ((node->type != LY_JSON_NUMBER && node->type != LY_JSON_STRING)
         || rule_num_parse(node->text, node->type == LY_JSON_NUMBER, &d)
         != LY_OK)
     {
-        rule_fault_at(&x->report, node, "value.type", expected,
-                      node == NULL ? rule_none : node->text);
+        rule_fault_at(&x->report, node, "value.type", expected, node->text);
         return ly_dec_int(0);
     }
 
@@ -482,8 +479,13 @@ rule_effect_per(rule_ctx_t *x, const ly_json_node_t *node,
         return;
     }
 
-    e->per = rule_decimal(x, ly_json_member(n, ly_str("amount")), false,
-                          "an amount above 0");
+    c = rule_required(x, n, ly_str("amount"));
+
+    if (c == NULL) {
+        return;
+    }
+
+    e->per = rule_decimal(x, c, false, "an amount above 0");
 
     if (e->per.coef == 0) {
         rule_fault_at(&x->report, n, "value.range", "an amount above 0",
@@ -534,6 +536,7 @@ rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
 
     for (n = list->first; n != NULL; n = n->next) {
         if (!rule_members(x, n, names, "from, points")
+            || rule_required(x, n, ly_str("from")) == NULL
             || rule_required(x, n, ly_str("points")) == NULL)
         {
             continue;
