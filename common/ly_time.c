@@ -107,8 +107,9 @@ ly_time_clamp(int64_t us)
 }
 
 
-void
-ly_civil_utc(int64_t us, ly_civil_t *c)
+/* date and time of day in UTC, no more; returns the days since 1970-01-01 */
+static int32_t
+ly_time_split(int64_t us, ly_civil_t *c)
 {
     int32_t  days;
     int64_t  rest, seconds;
@@ -125,6 +126,17 @@ ly_civil_utc(int64_t us, ly_civil_t *c)
     c->minute = (int) (seconds / 60 % 60);
     c->second = (int) (seconds % 60);
     c->usec = (int) (rest % LY_TIME_SECOND);
+
+    return days;
+}
+
+
+void
+ly_civil_utc(int64_t us, ly_civil_t *c)
+{
+    int32_t  days;
+
+    days = ly_time_split(us, c);
     c->weekday = ly_weekday(days);
     c->yday = days - ly_days_from_civil(c->year, 1, 1) + 1;
     c->offset = 0;
@@ -327,7 +339,7 @@ ly_time_print(int64_t us, unsigned char *out)
 {
     ly_civil_t  c;
 
-    ly_civil_utc(us, &c);
+    (void) ly_time_split(us, &c);
     ly_time_put_date(&c, out);
 
     out[10] = 'T';

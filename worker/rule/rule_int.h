@@ -175,6 +175,10 @@ ly_must_check bool rule_num_mul(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
 ly_dec_t rule_num_strip(ly_dec_t a);
 int rule_num_cmp(ly_dec_t a, ly_dec_t b);
 
+/* 10^n, as far as 64 bits hold it */
+#define RULE_POW10_N  19
+extern const int64_t  rule_pow10[RULE_POW10_N];
+
 
 /* --- types and the catalogue ------------------------------------------ */
 
@@ -783,29 +787,50 @@ ly_must_check ly_err_t rule_evaluate_forced(ly_arena_t *a,
 ly_must_check ly_err_t rule_trace_write(ly_arena_t *a, const rule_input_t *in,
     const rule_case_t *k, ly_str_t *out);
 
-/* the buffer's writes, within what it holds already without a call */
+/*
+ * The buffer's writes, within what it holds already without a call.  Room for
+ * n bytes, or NULL; rule_b_commit() takes the end of what was written there.
+ */
+static inline unsigned char *
+rule_b_room(ly_buf_t *b, size_t n)
+{
+    return b->err == LY_OK && b->cap - b->len > n ? b->data + b->len
+                                                  : ly_buf_reserve(b, n);
+}
+
+
+static inline void
+rule_b_commit(ly_buf_t *b, const unsigned char *end)
+{
+    b->len = (size_t) (end - b->data);
+}
+
+
 static inline void
 rule_b_put(ly_buf_t *b, const void *data, size_t n)
 {
-    if (b->err == LY_OK && b->cap - b->len >= n && n > 0) {
-        memcpy(b->data + b->len, data, n);
-        b->len += n;
-        return;
-    }
+    unsigned char  *p;
 
-    ly_buf_put(b, data, n);
+    p = rule_b_room(b, n);
+
+    if (p != NULL && n > 0) {
+        memcpy(p, data, n);
+        b->len += n;
+    }
 }
 
 
 static inline void
 rule_b_byte(ly_buf_t *b, unsigned char c)
 {
-    if (b->err == LY_OK && b->cap > b->len) {
-        b->data[b->len++] = c;
-        return;
-    }
+    unsigned char  *p;
 
-    ly_buf_byte(b, c);
+    p = rule_b_room(b, 1);
+
+    if (p != NULL) {
+        *p = c;
+        b->len++;
+    }
 }
 
 
@@ -823,7 +848,9 @@ rule_b_str(ly_buf_t *b, ly_str_t s)
 }
 
 
-/* a value as traces and normal forms write it */
+/* a value as traces and normal forms write it; of a scalar's text, the end */
+#define RULE_VAL_TEXT  (LY_DEC_TEXT + 6)        /* quotes and currency */
+unsigned char *rule_val_text(const rule_val_t *v, unsigned char *p);
 void rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b);
 void rule_buf_string(ly_buf_t *b, ly_str_t s);
 void rule_buf_dec(ly_buf_t *b, ly_dec_t d);

@@ -10,6 +10,14 @@
 #define RULE_NUM_TEXT  512      /* bytes of a number's text, at most */
 
 
+const int64_t  rule_pow10[RULE_POW10_N] = {
+    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000,
+    10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000,
+    1000000000000000, 10000000000000000, 100000000000000000,
+    1000000000000000000
+};
+
+
 /* does the coefficient fit 64 bits, as all that shops send does */
 static inline bool
 rule_small(ly_dec_t d)
@@ -112,10 +120,6 @@ rule_num_align(ly_dec_t *a, ly_dec_t *b)
     unsigned   n;
     ly_dec_t  *low;
 
-    static const int64_t  pow10[] = {
-        1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000
-    };
-
     if (a->scale == b->scale) {
         return rule_small(*a) && rule_small(*b);
     }
@@ -123,11 +127,11 @@ rule_num_align(ly_dec_t *a, ly_dec_t *b)
     low = a->scale < b->scale ? a : b;
     n = a->scale < b->scale ? b->scale - a->scale : a->scale - b->scale;
 
-    if (n >= ly_countof(pow10) || !rule_small(*a) || !rule_small(*b)) {
+    if (n >= RULE_POW10_N || !rule_small(*a) || !rule_small(*b)) {
         return false;
     }
 
-    low->coef *= pow10[n];
+    low->coef *= rule_pow10[n];
     low->scale += n;
 
     return true;

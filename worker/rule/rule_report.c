@@ -7,6 +7,9 @@
 
 #define RULE_FOUND_MAX  80      /* bytes of a value that a fault repeats */
 
+/* what a JSON number holds exactly everywhere: 2^53 - 1 */
+#define RULE_JSON_INT   9007199254740991LL
+
 
 bool
 rule_faulty(const rule_report_t *r)
@@ -147,148 +150,220 @@ rule_buf_escape(ly_buf_t *b, unsigned char c)
 }
 
 
+/* a string of which p..stop is known to need no escape */
+static rule_apart void
+rule_buf_escaped(ly_buf_t *b, const unsigned char *p,
+    const unsigned char *stop, const unsigned char *end)
+{
+    rule_b_byte(b, '"');
+
+    while (stop < end) {
+        rule_b_put(b, p, (size_t) (stop - p));
+        rule_buf_escape(b, *stop);
+        p = stop + 1;
+        stop = rule_plain(p, end);
+    }
+
+    rule_b_put(b, p, (size_t) (stop - p));
+    rule_b_byte(b, '"');
+}
+
+
 void
 rule_buf_string(ly_buf_t *b, ly_str_t s)
 {
-    const unsigned char  *p, *end, *stop;
+    unsigned char        *p;
+    const unsigned char  *stop;
 
-    rule_b_byte(b, '"');
+    stop = rule_plain(s.data, s.data + s.len);
 
-    for (p = s.data, end = p + s.len; p < end; p = stop + 1) {
-        stop = rule_plain(p, end);
-        rule_b_put(b, p, (size_t) (stop - p));
-
-        if (stop == end) {
-            break;
-        }
-
-        rule_buf_escape(b, *stop);
+    if (stop != s.data + s.len) {
+        rule_buf_escaped(b, s.data, stop, s.data + s.len);
+        return;
     }
 
-    rule_b_byte(b, '"');
+    p = rule_b_room(b, s.len + 2);
+
+    if (p != NULL) {
+        *p++ = '"';
+
+        if (s.len > 0) {
+            memcpy(p, s.data, s.len);
+            p += s.len;
+        }
+
+        *p++ = '"';
+        rule_b_commit(b, p);
+    }
+}
+
+
+/* the text of a decimal, all places of its scale; returns its end */
+static unsigned char *
+rule_dec_text(ly_dec_t d, unsigned char *p)
+{
+    int64_t         coef;
+    uint64_t        v;
+    unsigned        i, n;
+    unsigned char  *end;
+
+    coef = (int64_t) d.coef;
+
+    if (coef != d.coef || coef == INT64_MIN) {
+        return p + ly_dec_print(d, p);
+    }
+
+    if (coef < 0) {
+        *p++ = '-';
+        coef = -coef;
+    }
+
+    v = (uint64_t) coef;
+    n = d.scale + 1;
+
+    while (n < RULE_POW10_N && coef >= rule_pow10[n]) {
+        n++;
+    }
+
+    p += n;
+
+    if (d.scale == 0) {
+        end = p;
+
+    } else {
+        end = p + 1;
+
+        for (i = d.scale; i > 0; i--, v /= 10) {
+            *p-- = (unsigned char) ('0' + v % 10);
+        }
+
+        *p = '.';
+    }
+
+    do {
+        *--p = (unsigned char) ('0' + v % 10);
+        v /= 10;
+    } while (v > 0);
+
+    return end;
 }
 
 
 void
 rule_buf_dec(ly_buf_t *b, ly_dec_t d)
 {
-    size_t         n;
-    uint64_t       v;
-    unsigned       scale;
-    unsigned char  text[LY_DEC_TEXT], *p;
+    unsigned char  *p;
 
-    if (d.coef <= -((ly_int128_t) 1 << 62)
-        || d.coef >= (ly_int128_t) 1 << 62)
-    {
-        n = ly_dec_print(d, text);
-        rule_b_put(b, text, n);
-        return;
+    p = rule_b_room(b, LY_DEC_TEXT);
+
+    if (p != NULL) {
+        rule_b_commit(b, rule_dec_text(d, p));
     }
+}
 
-    v = (uint64_t) (d.coef < 0 ? -d.coef : d.coef);
-    p = text + sizeof(text);
-    scale = d.scale;
 
-    do {
-        if (scale > 0 && scale == (unsigned) (text + sizeof(text) - p)) {
-            *--p = '.';
-            scale = 0;
+unsigned char *
+rule_val_text(const rule_val_t *v, unsigned char *p)
+{
+    switch (v->kind) {
+
+    case RULE_K_BOOL:
+        memcpy(p, v->u.b ? "true" : "false", 5);
+        return p + (v->u.b ? 4 : 5);
+
+    case RULE_K_NUM:
+        if (v->scale == 0 && v->u.coef >= -RULE_JSON_INT
+            && v->u.coef <= RULE_JSON_INT)
+        {
+            return rule_dec_text(rule_dec(v), p);
         }
 
-        *--p = (unsigned char) ('0' + v % 10);
-        v /= 10;
-    } while (v > 0 || scale > 0);
+        *p++ = '"';
+        p = rule_dec_text(rule_dec(v), p);
+        break;
 
-    if (d.coef < 0) {
-        *--p = '-';
+    case RULE_K_MONEY:
+        *p++ = '"';
+        p = rule_dec_text(rule_dec(v), p);
+
+        if (v->n != 0) {
+            *p++ = ' ';
+            rule_currency_text(v->n, p);
+            p += 3;
+        }
+
+        break;
+
+    case RULE_K_INSTANT:
+        *p++ = '"';
+        ly_time_print(v->u.i, p);
+        p += LY_TIME_TEXT;
+        break;
+
+    case RULE_K_DATE:
+        *p++ = '"';
+        ly_date_print((int32_t) v->u.i, p);
+        p += LY_DATE_TEXT;
+        break;
+
+    case RULE_K_ENUM:
+        return p + ly_int64_print(v->u.i, p);
+
+    default:
+        memcpy(p, "null", 4);
+        return p + 4;
     }
 
-    rule_b_put(b, p, (size_t) (text + sizeof(text) - p));
+    *p++ = '"';
+
+    return p;
 }
 
 
 /* a list of structs is the trace's own business */
+static rule_apart void
+rule_list_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b)
+{
+    uint32_t  i;
+
+    rule_b_byte(b, '[');
+
+    for (i = 0; i < v->n && v->stride == 1; i++) {
+        if (i > 0) {
+            rule_b_byte(b, ',');
+        }
+
+        rule_val_print(&v->u.l.cells[i], f, b);
+    }
+
+    rule_b_byte(b, ']');
+}
+
+
 void
 rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b)
 {
-    uint32_t       i;
-    unsigned char  text[LY_TIME_TEXT];
+    unsigned char  *p;
 
-    switch (v->kind) {
-
-    case RULE_K_BOOL:
-        rule_b_cstr(b, v->u.b ? "true" : "false");
-        return;
-
-    case RULE_K_NUM:
-        if (v->scale == 0 && v->u.coef >= -9007199254740991LL
-            && v->u.coef <= 9007199254740991LL)
-        {
-            rule_buf_dec(b, rule_dec(v));
-            return;
-        }
-
-        rule_b_byte(b, '"');
-        rule_buf_dec(b, rule_dec(v));
-        rule_b_byte(b, '"');
-        return;
-
-    case RULE_K_MONEY:
-        rule_b_byte(b, '"');
-        rule_buf_dec(b, rule_dec(v));
-
-        if (v->n != 0) {
-            rule_b_byte(b, ' ');
-            rule_currency_text(v->n, text);
-            rule_b_put(b, text, 3);
-        }
-
-        rule_b_byte(b, '"');
-        return;
-
-    case RULE_K_STR:
+    if (v->kind == RULE_K_STR) {
         rule_buf_string(b, rule_str(v));
         return;
+    }
 
-    case RULE_K_INSTANT:
-        rule_b_byte(b, '"');
-        ly_time_print(v->u.i, text);
-        rule_b_put(b, text, LY_TIME_TEXT);
-        rule_b_byte(b, '"');
+    if (v->kind == RULE_K_ENUM && f != NULL && (uint64_t) v->u.i < f->n_values)
+    {
+        rule_buf_string(b, f->values[v->u.i]);
         return;
+    }
 
-    case RULE_K_DATE:
-        rule_b_byte(b, '"');
-        ly_date_print((int32_t) v->u.i, text);
-        rule_b_put(b, text, LY_DATE_TEXT);
-        rule_b_byte(b, '"');
+    if (v->kind == RULE_K_LIST) {
+        rule_list_print(v, f, b);
         return;
+    }
 
-    case RULE_K_ENUM:
-        if (f != NULL && (uint64_t) v->u.i < f->n_values) {
-            rule_buf_string(b, f->values[v->u.i]);
-            return;
-        }
+    p = rule_b_room(b, RULE_VAL_TEXT);
 
-        ly_buf_int(b, v->u.i);
-        return;
-
-    case RULE_K_LIST:
-        rule_b_byte(b, '[');
-
-        for (i = 0; i < v->n && v->stride == 1; i++) {
-            if (i > 0) {
-                rule_b_byte(b, ',');
-            }
-
-            rule_val_print(&v->u.l.cells[i], f, b);
-        }
-
-        rule_b_byte(b, ']');
-        return;
-
-    default:
-        rule_b_cstr(b, "null");
-        return;
+    if (p != NULL) {
+        rule_b_commit(b, rule_val_text(v, p));
     }
 }

@@ -9,22 +9,40 @@
 #define RULE_TRACE_USUAL  1536
 
 
+/*
+ * Lower-case hex in quotes, four bytes at a time: each nibble in a byte of its
+ * own, six added to tell which are letters.
+ */
 static void
-rule_hex(ly_buf_t *b, const unsigned char *p)
+rule_hex(ly_buf_t *b, const unsigned char *digest)
 {
-    size_t         i;
-    unsigned char  text[2 * RULE_DIGEST_LEN];
+    size_t          i;
+    uint32_t        four;
+    uint64_t        w, letters;
+    unsigned char  *p;
+    const uint64_t  ones = 0x0101010101010101ULL;
 
-    static const unsigned char  hex[] = "0123456789abcdef";
+    p = rule_b_room(b, 2 * RULE_DIGEST_LEN + 2);
 
-    for (i = 0; i < RULE_DIGEST_LEN; i++) {
-        text[2 * i] = hex[p[i] >> 4];
-        text[2 * i + 1] = hex[p[i] & 15];
+    if (p == NULL) {
+        return;
     }
 
-    rule_b_byte(b, '"');
-    rule_b_put(b, text, sizeof(text));
-    rule_b_byte(b, '"');
+    *p++ = '"';
+
+    for (i = 0; i < RULE_DIGEST_LEN; i += 4, p += 8) {
+        memcpy(&four, digest + i, 4);
+        w = be32toh(four);
+        w = (w | w << 16) & 0x0000ffff0000ffffULL;
+        w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
+        w = (w | w << 4) & ones * 0x0f;
+        letters = (w + ones * 6) >> 4 & ones;
+        w = htobe64(w + ones * '0' + letters * ('a' - '0' - 10));
+        memcpy(p, &w, 8);
+    }
+
+    *p++ = '"';
+    rule_b_commit(b, p);
 }
 
 
@@ -36,20 +54,33 @@ rule_put_int(ly_buf_t *b, int64_t v)
 {
     rule_val_t  n;
 
-    if (v >= -9007199254740991LL && v <= 9007199254740991LL) {
-        ly_buf_int(b, v);
-        return;
-    }
-
     rule_set_int(&n, v);
     rule_val_print(&n, NULL, b);
 }
 
 
-static bool
-rule_used(const rule_case_t *k, uint32_t slot)
+/* slots of the facts that were read, by name */
+typedef struct {
+    uint32_t  n;
+    uint16_t  slot[RULE_FACTS_MAX];
+} rule_read_t;
+
+
+static void
+rule_read_facts(const rule_catalogue_t *c, const rule_case_t *k,
+    rule_read_t *out)
 {
-    return (k->vm.used[slot >> 6] >> (slot & 63)) & 1;
+    uint32_t  i, slot;
+
+    out->n = 0;
+
+    for (i = 0; i < c->n; i++) {
+        slot = c->by_name[i];
+
+        if ((k->vm.used[slot >> 6] >> (slot & 63)) & 1) {
+            out->slot[out->n++] = (uint16_t) slot;
+        }
+    }
 }
 
 
@@ -109,7 +140,8 @@ rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
 
 
 static void
-rule_trace_facts(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
+rule_trace_facts(const rule_input_t *in, const rule_case_t *k,
+    const rule_read_t *facts, ly_buf_t *b)
 {
     bool                first;
     uint32_t            i, slot;
@@ -119,13 +151,11 @@ rule_trace_facts(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
     first = true;
     rule_put(b, ",\"facts\":{");
 
-    for (i = 0; i < in->catalogue->n; i++) {
-        slot = in->catalogue->by_name[i];
+    for (i = 0; i < facts->n; i++) {
+        slot = facts->slot[i];
         v = &in->facts[slot];
 
-        if (!rule_used(k, slot) || v->kind == RULE_K_MISSING
-            || v->kind == RULE_K_INVALID)
-        {
+        if (v->kind == RULE_K_MISSING || v->kind == RULE_K_INVALID) {
             continue;
         }
 
@@ -232,22 +262,20 @@ rule_trace_counters(const rule_input_t *in, const rule_case_t *k, ly_buf_t *b)
 
 /* names of what was read and is of that kind */
 static void
-rule_trace_names(const rule_input_t *in, const rule_case_t *k, uint8_t kind,
-    const char *key, ly_buf_t *b)
+rule_trace_names(const rule_input_t *in, const rule_case_t *k,
+    const rule_read_t *facts, uint8_t kind, const char *key, ly_buf_t *b)
 {
     bool                    first;
-    uint32_t                i, slot;
+    uint32_t                i;
     const rule_pcounter_t  *n;
 
     first = true;
 
-    for (i = 0; i < in->catalogue->n; i++) {
-        slot = in->catalogue->by_name[i];
-
-        if (rule_used(k, slot) && in->facts[slot].kind == kind) {
+    for (i = 0; i < facts->n; i++) {
+        if (in->facts[facts->slot[i]].kind == kind) {
             rule_b_cstr(b, first ? key : ",");
             first = false;
-            rule_buf_string(b, in->catalogue->facts[slot].name);
+            rule_buf_string(b, in->catalogue->facts[facts->slot[i]].name);
         }
     }
 
@@ -272,6 +300,7 @@ rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
 {
     ly_str_t              s;
     uint32_t              i;
+    unsigned char        *p;
     const rule_record_t  *r;
 
     rule_put(b, ",\"nodes\":[");
@@ -280,13 +309,21 @@ rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
         r = &k->vm.records[i];
         s = rule_ptext(k->program, rule_at(k->program, k->program->off_node,
                                            rule_text_t)[r->node]);
-        if (i > 0) {
-            rule_b_byte(b, ',');
+        p = rule_b_room(b, s.len + 3);
+
+        if (p == NULL) {
+            return;
         }
 
-        rule_b_byte(b, '[');
-        rule_b_str(b, s);
-        rule_b_byte(b, ',');
+        if (i > 0) {
+            *p++ = ',';
+        }
+
+        *p++ = '[';
+        memcpy(p, s.data, s.len);
+        p += s.len;
+        *p++ = ',';
+        rule_b_commit(b, p);
 
         if (r->value.kind == RULE_K_LIST) {
             ly_buf_uint(b, r->value.n);
@@ -505,9 +542,11 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
     ly_str_t *out)
 {
     ly_buf_t              b;
+    rule_read_t           facts;
     const rule_result_t  *r;
 
     r = k->result;
+    rule_read_facts(in->catalogue, k, &facts);
     ly_buf_init_arena(&b, a, RULE_TRACE_MAX);
 
     /* room for the usual trace at once; the error, if any, stays */
@@ -534,10 +573,10 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
     }
 
     rule_trace_event(in, &b);
-    rule_trace_facts(in, k, &b);
+    rule_trace_facts(in, k, &facts, &b);
     rule_trace_group(k, &b);
-    rule_trace_names(in, k, RULE_K_INVALID, ",\"invalid\":[", &b);
-    rule_trace_names(in, k, RULE_K_MISSING, ",\"missing\":[", &b);
+    rule_trace_names(in, k, &facts, RULE_K_INVALID, ",\"invalid\":[", &b);
+    rule_trace_names(in, k, &facts, RULE_K_MISSING, ",\"missing\":[", &b);
 
     if (k->vm.more > 0) {
         rule_put(&b, ",\"more\":");
