@@ -415,7 +415,9 @@ static const refused_t  conditions[] = {
     { "{'!==':[1,100000000000000000000000000000000000000]}",
       "literal.invalid", "/!==/1" },
     { "{'in':[1,[1,1e999]]}", "literal.invalid", "/in/1/1" },
-    { "{'in':[1,[{'+':[1,2]}]]}", "type.mismatch", "/in/1/0" },
+    { "{'in':[1,[{'+':[1,2]}]]}", "", "" },
+    { "{'in':[1,[{'+':[1,2]},[1]]]}", "type.mismatch", "/in/0" },
+    { "{'in':[{'var':'nope.x'},[{'+':[1,2]}]]}", "fact.unknown", "/in/0" },
 };
 
 
@@ -830,10 +832,10 @@ of_catalogues(void)
 
     /* the digest knows facts by what they are, not by where they stand */
     if (rule_catalogue_parse(arena, rl_quoted(arena, CAT(
-            "{'name':'a.x','type':'int'},{'type':'money','name':'a.y'}")),
+                                                  "{'name':'a.x','type':'int'},{'type':'money','name':'a.y'}")),
                              &c, &f) != LY_OK
         || rule_catalogue_parse(arena, rl_quoted(arena, CAT(
-            "{'name':'a.y','type':'money'},{'name':'a.x','type':'int'}")),
+                                                     "{'name':'a.y','type':'money'},{'name':'a.x','type':'int'}")),
                                 &d, &f) != LY_OK)
     {
         ok(false, "two catalogues");

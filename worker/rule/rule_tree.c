@@ -423,6 +423,66 @@ rule_parse_args(rule_ctx_t *x, const ly_json_node_t *json, unsigned op,
 }
 
 
+/*
+ * {"in": [x, list]} with an operator in the list, as builders compare with
+ * fields: {"or": [{"===": [x, element]}, ...]}.  The list's elements, or NULL.
+ */
+static const ly_json_node_t *
+rule_in_fields(const ly_json_node_t *value, unsigned op)
+{
+    const ly_json_node_t  *list, *n;
+
+    if (op != RULE_OP_IN || value->type != LY_JSON_ARRAY || value->count != 2
+        || value->first->next->type != LY_JSON_ARRAY)
+    {
+        return NULL;
+    }
+
+    list = value->first->next;
+
+    for (n = list->first; n != NULL; n = n->next) {
+        if (n->type == LY_JSON_OBJECT) {
+            return list;
+        }
+    }
+
+    return NULL;
+}
+
+
+static rule_ast_t *
+rule_parse_in_fields(rule_ctx_t *x, const ly_json_node_t *json,
+    const ly_json_node_t *list, unsigned depth)
+{
+    bool                   ok;
+    rule_ast_t            *t, *eq;
+    const ly_json_node_t  *n;
+
+    t = rule_ast_new(x, RULE_OP_OR, json, list->count);
+    if (t == NULL) {
+        return NULL;
+    }
+
+    ok = true;
+    depth = depth > 2 ? depth - 2 : 0;      /* at 0 the operands say so */
+
+    for (n = list->first; n != NULL; n = n->next) {
+        eq = rule_ast_new(x, RULE_OP_EQ, n, 2);
+        if (eq == NULL) {
+            return NULL;
+        }
+
+        eq->arg[0] = rule_parse_node(x, json->first->first, depth);
+        eq->arg[1] = rule_parse_node(x, n, depth);
+        eq->n = 2;
+        ok = ok && eq->arg[0] != NULL && eq->arg[1] != NULL;
+        t->arg[t->n++] = eq;
+    }
+
+    return ok ? t : NULL;
+}
+
+
 static rule_ast_t *
 rule_parse_op(rule_ctx_t *x, const ly_json_node_t *json, unsigned depth)
 {
@@ -469,6 +529,10 @@ rule_parse_op(rule_ctx_t *x, const ly_json_node_t *json, unsigned depth)
         && value->type == LY_JSON_ARRAY && value->count == 0)
     {
         return rule_ast_bool(x, json, true);
+    }
+
+    if (rule_in_fields(value, op) != NULL) {
+        return rule_parse_in_fields(x, json, rule_in_fields(value, op), depth);
     }
 
     t = rule_parse_null(x, json, op);
