@@ -239,7 +239,11 @@ $(B)/bench/load: $(B)/plain/bench/load.o $(B)/plain/libly.a
 	@mkdir -p $(@D)
 	@$(CC) $(CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LIBS_COMMON)
 
-bench: build $(B)/bench/load
+$(B)/bench/rules: $(B)/plain/bench/rules.o $(B)/plain/librule.a $(B)/plain/libly.a
+	@mkdir -p $(@D)
+	@$(CC) $(CFLAGS) -pie $(LDFLAGS) -o $@ $^ $(LIBS_COMMON)
+
+bench: build $(B)/bench/load $(B)/bench/rules
 	@dev/bench
 
 cover:

@@ -102,7 +102,7 @@ const named = (type) => [...facts[type] ?? [], ...(scope?.[type] ?? []), ...(sco
 function variable(type, plain = 0.85) {
     const name = r.pick(named(type));
     if (r.chance(plain) || ['texts', 'lines', 'stops', 'bool'].includes(type)) { return { var: name }; }
-    return { var: [name, literal(type, true)] };
+    return { var: [name, type === 'money' ? decimalText() : literal(type, true)] };
 }
 
 /** An expression that is typed by itself. */

@@ -807,9 +807,15 @@ const OPS = {
             return list.some((y) => compare(x, y, n.args[0].type) === 0);
         },
     },
-    '+': arithmetic([2, Infinity], (v, cur) => v.reduce((a, b) => withCurrency(add(a, b), cur(a, b)))),
-    '-': arithmetic([1, 2], (v, cur) => (v.length === 1 ? { ...v[0], m: -v[0].m }
-        : withCurrency(add(v[0], v[1], -1n), cur(v[0], v[1])))),
+    '+': arithmetic([2, Infinity], (v, cur) => v.reduce((a, b) => {
+        const c = cur(a, b);
+        return withCurrency(add(a, b), c);
+    })),
+    '-': arithmetic([1, 2], (v, cur) => {
+        if (v.length === 1) { return { ...v[0], m: -v[0].m }; }
+        const c = cur(v[0], v[1]);
+        return withCurrency(add(v[0], v[1], -1n), c);
+    }),
     abs: arithmetic([1, 1], ([v]) => ({ ...v, m: absM(v.m) })),
     min: arithmetic([2, Infinity], (v, cur) => v.reduce((a, b) => {
         const c = cur(a, b);
