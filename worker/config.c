@@ -108,6 +108,9 @@ static const config_option_t  config_options[] = {
     { "rules_poll", CONFIG_TIME, at(rules_poll_ms), 1 * MS, 1 * MIN, "200ms",
       true, "how often the rules lane looks without being woken" },
 
+    { "rules_pace", CONFIG_TIME, at(rules_pace_ms), 0, 1 * SEC, "5ms", true,
+      "least time from one small batch to the next: orders meet in one" },
+
     { "poll", CONFIG_TIME, at(poll_ms), 1 * MS, 10 * MIN, "1s", true,
       "how often the other lanes look without being woken" },
 

@@ -40,6 +40,7 @@ typedef struct {
 
     int64_t          rules_batch;
     int64_t          rules_poll_ms;
+    int64_t          rules_pace_ms;
     int64_t          poll_ms;
     int64_t          lease_ms;
     int64_t          beat_ms;

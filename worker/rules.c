@@ -14,6 +14,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "../common/ly_banned.h"
 
@@ -40,6 +41,7 @@ typedef struct {
     bool            moved;              /* since the last sync */
     int64_t         sync_us;
     int64_t         retry_us;
+    int64_t         began_us;       /* the last turn; 0: its batch was full */
     int64_t         limit;              /* of the next batch */
     int64_t         tries;              /* failures in a row at limit 1 */
     ly_uuid_t       poison;
@@ -646,6 +648,33 @@ rules_batch(lane_t *lane, batch_t *batch)
 }
 
 
+/*
+ * A batch costs several times what an order in it costs.  Orders that come one
+ * by one meet in a batch if it does not follow the last at once; one that
+ * comes after a rest does not wait.
+ */
+static void
+rules_pace(lane_t *lane, rules_t *rules)
+{
+    int64_t          left, now;
+    struct timespec  ts;
+
+    now = clock_mono_us();
+    left = rules->began_us + lane->conf->rules_pace_ms * 1000 - now;
+
+    if (rules->began_us != 0 && left > 0) {
+        ts.tv_sec = left / 1000000;
+        ts.tv_nsec = left % 1000000 * 1000;
+
+        /* a signal ends it early, which is fine */
+        (void) nanosleep(&ts, NULL);
+        now += left;
+    }
+
+    rules->began_us = now;
+}
+
+
 static ly_err_t
 rules_turn(lane_t *lane, int64_t *wait_ms)
 {
@@ -661,6 +690,7 @@ rules_turn(lane_t *lane, int64_t *wait_ms)
         return LY_OK;
     }
 
+    rules_pace(lane, rules);
     rules_cache_trim(rules->cache);
 
     if (clock_mono_us() - rules->retry_us > RULES_RETRY_US) {
@@ -713,6 +743,10 @@ rules_turn(lane_t *lane, int64_t *wait_ms)
 
     if (batch.n != 0 || batch.lost || ly_buf_view(&rules->since).len == 0) {
         *wait_ms = 0;
+    }
+
+    if ((int64_t) batch.n >= lane->conf->rules_batch) {
+        rules->began_us = 0;
     }
 
     return LY_OK;

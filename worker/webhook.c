@@ -469,7 +469,7 @@ webhook_done(void *data, const http_result_t *result)
     attempt->body_len = 0;
 
     /* kept as text: what a receiver sends need not be one */
-    if (ly_utf8_valid(result->body)
+    if (result->body.len != 0 && ly_utf8_valid(result->body)
         && memchr(result->body.data, '\0', result->body.len) == NULL)
     {
         attempt->body_len = result->body.len;
