@@ -36,6 +36,9 @@
 #define LOAD_DRAIN_US     5000000
 #define LOAD_LINES        3
 
+/* flow: between two looks at a balance; a client that spins measures itself */
+#define LOAD_LOOK_US      2000
+
 
 typedef enum {
     LOAD_GET = 0,
@@ -64,6 +67,7 @@ typedef struct {
     int            fd;
     bool           busy;
     bool           reading;         /* flow: the order is in, now read */
+    int64_t        look;            /* flow: when to look again, 0: not due */
     int64_t        started;
     int64_t        number;          /* of the order, flow */
     ly_buf_t       out;
@@ -96,6 +100,7 @@ static int load_options(load_options_t *o, int argc, char **argv);
 static int load_key(load_options_t *o, const char *path);
 static int load_connect(load_t *l, load_conn_t *c);
 static void load_run(load_t *l);
+static void load_look_due(load_t *l, int64_t now);
 static void load_start_due(load_t *l);
 static void load_start(load_t *l, load_conn_t *c, int64_t started);
 static void load_request(load_t *l, load_conn_t *c);
@@ -344,6 +349,8 @@ load_run(load_t *l)
     for ( ;; ) {
         now = load_now();
 
+        load_look_due(l, now);
+
         if (now < l->end) {
             load_start_due(l);
 
@@ -351,9 +358,9 @@ load_run(load_t *l)
             return;
         }
 
-        wait = 100;
+        wait = l->o.mode == LOAD_FLOW ? 1 : 100;
 
-        if (l->o.rate > 0 && now < l->end) {
+        if (l->o.rate > 0 && now < l->end && l->due < now + wait * 1000) {
             wait = l->due > now ? (int) ((l->due - now) / 1000) : 0;
         }
 
@@ -361,6 +368,23 @@ load_run(load_t *l)
 
         for (i = 0; i < n; i++) {
             load_event(l, events[i].data.ptr, events[i].events);
+        }
+    }
+}
+
+
+static void
+load_look_due(load_t *l, int64_t now)
+{
+    int64_t       i;
+    load_conn_t  *c;
+
+    for (i = 0; i < l->o.conns && l->o.mode == LOAD_FLOW; i++) {
+        c = &l->conns[i];
+
+        if (c->busy && c->look != 0 && c->look <= now) {
+            c->look = 0;
+            load_request(l, c);
         }
     }
 }
@@ -401,6 +425,7 @@ load_start(load_t *l, load_conn_t *c, int64_t started)
 {
     c->busy = true;
     c->reading = false;
+    c->look = 0;
     c->started = started;
     c->number = l->next;
     l->busy++;
@@ -670,8 +695,8 @@ load_answer(load_t *l, load_conn_t *c)
     if (l->o.mode == LOAD_FLOW && c->status < 300
         && (!c->reading || strstr(p + c->head, "\"earned\":0,") != NULL))
     {
+        c->look = load_now() + (c->reading ? LOAD_LOOK_US : 0);
         c->reading = true;
-        load_request(l, c);
         return 1;
     }
 
