@@ -313,24 +313,24 @@ ly_date_parse(ly_str_t s, int32_t *days)
 }
 
 
-static void
-ly_time_put(unsigned char *p, size_t n, int v)
+/* two digits of 0..99 */
+static inline void
+ly_time_put(unsigned char *p, unsigned v)
 {
-    while (n > 0) {
-        p[--n] = (unsigned char) ('0' + v % 10);
-        v /= 10;
-    }
+    p[0] = (unsigned char) ('0' + v / 10);
+    p[1] = (unsigned char) ('0' + v % 10);
 }
 
 
 static void
 ly_time_put_date(const ly_civil_t *c, unsigned char *out)
 {
-    ly_time_put(out, 4, c->year);
+    ly_time_put(out, (unsigned) c->year / 100);
+    ly_time_put(out + 2, (unsigned) c->year % 100);
     out[4] = '-';
-    ly_time_put(out + 5, 2, c->month);
+    ly_time_put(out + 5, (unsigned) c->month);
     out[7] = '-';
-    ly_time_put(out + 8, 2, c->day);
+    ly_time_put(out + 8, (unsigned) c->day);
 }
 
 
@@ -343,13 +343,15 @@ ly_time_print(int64_t us, unsigned char *out)
     ly_time_put_date(&c, out);
 
     out[10] = 'T';
-    ly_time_put(out + 11, 2, c.hour);
+    ly_time_put(out + 11, (unsigned) c.hour);
     out[13] = ':';
-    ly_time_put(out + 14, 2, c.minute);
+    ly_time_put(out + 14, (unsigned) c.minute);
     out[16] = ':';
-    ly_time_put(out + 17, 2, c.second);
+    ly_time_put(out + 17, (unsigned) c.second);
     out[19] = '.';
-    ly_time_put(out + 20, 6, c.usec);
+    ly_time_put(out + 20, (unsigned) c.usec / 10000);
+    ly_time_put(out + 22, (unsigned) c.usec / 100 % 100);
+    ly_time_put(out + 24, (unsigned) c.usec % 100);
     out[26] = 'Z';
 }
 

@@ -49,6 +49,23 @@ rule_scan_space(rule_scan_t *s)
 }
 
 
+/* the next byte behind blanks, taken; 0 at the end, which is no token */
+static inline unsigned char
+rule_scan_next(rule_scan_t *s)
+{
+    rule_scan_space(s);
+
+    return s->p < s->end ? *s->p++ : 0;
+}
+
+
+static inline bool
+rule_scan_byte(rule_scan_t *s, unsigned char c)
+{
+    return rule_scan_next(s) == c || rule_scan_fail(s, LY_PARSE);
+}
+
+
 /* is c next; if so, it is taken */
 static inline bool
 rule_scan_is(rule_scan_t *s, unsigned char c)
@@ -65,10 +82,19 @@ rule_scan_is(rule_scan_t *s, unsigned char c)
 }
 
 
+/* behind an element: true when the container goes on, else it is at its end */
 static inline bool
-rule_scan_byte(rule_scan_t *s, unsigned char c)
+rule_scan_more(rule_scan_t *s, unsigned char close)
 {
-    return rule_scan_is(s, c) || rule_scan_fail(s, LY_PARSE);
+    unsigned char  c;
+
+    c = rule_scan_next(s);
+
+    if (c != ',' && c != close) {
+        (void) rule_scan_fail(s, LY_PARSE);
+    }
+
+    return c == ',';
 }
 
 
@@ -230,7 +256,7 @@ rule_scan_escaped(rule_scan_t *s, const unsigned char *start, ly_str_t *out)
 
 
 /* at the byte behind the opening quote */
-static bool
+static inline bool
 rule_scan_string(rule_scan_t *s, ly_str_t *out)
 {
     const unsigned char  *start;
@@ -498,12 +524,8 @@ rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
             }
         }
 
-        if (rule_scan_is(s, '}')) {
-            return true;
-        }
-
-        if (!rule_scan_byte(s, ',')) {
-            return false;
+        if (!rule_scan_more(s, '}')) {
+            return s->err == LY_OK;
         }
     }
 }
@@ -647,12 +669,8 @@ rule_scan_list(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
             }
         }
 
-        if (rule_scan_is(s, ']')) {
+        if (!rule_scan_more(s, ']')) {
             break;
-        }
-
-        if (!rule_scan_byte(s, ',')) {
-            return false;
         }
     }
 
@@ -660,7 +678,7 @@ rule_scan_list(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
         out->kind = RULE_K_INVALID;
     }
 
-    return true;
+    return s->err == LY_OK;
 }
 
 
@@ -762,12 +780,8 @@ rule_scan_skip_array(rule_scan_t *s, unsigned depth)
             return false;
         }
 
-        if (rule_scan_is(s, ']')) {
-            return true;
-        }
-
-        if (!rule_scan_byte(s, ',')) {
-            return false;
+        if (!rule_scan_more(s, ']')) {
+            return s->err == LY_OK;
         }
     }
 }

@@ -158,7 +158,15 @@ rule_plain(const unsigned char *p, const unsigned char *end)
 
 /* three capital letters as one number, and back; 0: none */
 uint32_t rule_currency(ly_str_t s);
-void rule_currency_text(uint32_t currency, unsigned char out[3]);
+
+static inline void
+rule_currency_text(uint32_t currency, unsigned char out[3])
+{
+    out[0] = (unsigned char) (currency >> 16);
+    out[1] = (unsigned char) (currency >> 8);
+    out[2] = (unsigned char) currency;
+}
+
 
 /* decimal places of the currency's minor unit (ISO 4217) */
 unsigned rule_currency_places(uint32_t currency);
@@ -172,8 +180,18 @@ ly_must_check ly_err_t rule_num_parse(ly_str_t s, bool json, ly_dec_t *out);
 /* checked arithmetic on minimal forms; results are minimal; else overflow */
 ly_must_check bool rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
 ly_must_check bool rule_num_mul(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
-ly_dec_t rule_num_strip(ly_dec_t a);
 int rule_num_cmp(ly_dec_t a, ly_dec_t b);
+
+/* the minimal form: without the zeros that end the places */
+ly_dec_t rule_num_zeros(ly_dec_t a);
+
+static inline ly_dec_t
+rule_num_strip(ly_dec_t a)
+{
+    /* what is odd does not end in a zero */
+    return a.scale == 0 || (a.coef & 1) != 0 ? a : rule_num_zeros(a);
+}
+
 
 /* 10^n, as far as 64 bits hold it */
 #define RULE_POW10_N  19
@@ -841,16 +859,7 @@ rule_b_cstr(ly_buf_t *b, const char *text)
 }
 
 
-static inline void
-rule_b_str(ly_buf_t *b, ly_str_t s)
-{
-    rule_b_put(b, s.data, s.len);
-}
-
-
-/* a value as traces and normal forms write it; of a scalar's text, the end */
-#define RULE_VAL_TEXT  (LY_DEC_TEXT + 6)        /* quotes and currency */
-unsigned char *rule_val_text(const rule_val_t *v, unsigned char *p);
+/* a value as traces and normal forms write it */
 void rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b);
 void rule_buf_string(ly_buf_t *b, ly_str_t s);
 void rule_buf_dec(ly_buf_t *b, ly_dec_t d);

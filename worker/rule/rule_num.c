@@ -50,15 +50,6 @@ rule_currency(ly_str_t s)
 }
 
 
-void
-rule_currency_text(uint32_t currency, unsigned char out[3])
-{
-    out[0] = (unsigned char) (currency >> 16);
-    out[1] = (unsigned char) (currency >> 8);
-    out[2] = (unsigned char) currency;
-}
-
-
 unsigned
 rule_currency_places(uint32_t currency)
 {
@@ -88,14 +79,9 @@ rule_currency_places(uint32_t currency)
 
 
 ly_dec_t
-rule_num_strip(ly_dec_t a)
+rule_num_zeros(ly_dec_t a)
 {
     int64_t  v;
-
-    /* what is odd does not end in a zero */
-    if (a.scale == 0 || (a.coef & 1) != 0) {
-        return a;
-    }
 
     if (rule_small(a)) {
         v = (int64_t) a.coef;

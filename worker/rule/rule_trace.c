@@ -84,6 +84,31 @@ rule_read_facts(const rule_catalogue_t *c, const rule_case_t *k,
 }
 
 
+/* the name of a fact or field, which needs no escape, as a member's key */
+static void
+rule_put_key(ly_buf_t *b, bool first, ly_str_t name)
+{
+    unsigned char  *p;
+
+    p = rule_b_room(b, name.len + 4);
+
+    if (p == NULL) {
+        return;
+    }
+
+    if (!first) {
+        *p++ = ',';
+    }
+
+    *p++ = '"';
+    memcpy(p, name.data, name.len);
+    p += name.len;
+    *p++ = '"';
+    *p++ = ':';
+    rule_b_commit(b, p);
+}
+
+
 static void
 rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
     const rule_val_t *list, ly_buf_t *b)
@@ -121,14 +146,8 @@ rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
                 continue;
             }
 
-            if (!first) {
-                rule_b_byte(b, ',');
-            }
-
+            rule_put_key(b, first, f->fields[field].name);
             first = false;
-            rule_b_byte(b, '"');
-            rule_b_str(b, f->fields[field].name);
-            rule_put(b, "\":");
             rule_val_print(v, &f->fields[field], b);
         }
 
@@ -159,15 +178,9 @@ rule_trace_facts(const rule_input_t *in, const rule_case_t *k,
             continue;
         }
 
-        if (!first) {
-            rule_b_byte(b, ',');
-        }
-
-        first = false;
         f = &in->catalogue->facts[slot];
-        rule_b_byte(b, '"');
-        rule_b_str(b, f->name);
-        rule_put(b, "\":");
+        rule_put_key(b, first, f->name);
+        first = false;
 
         if (f->type == RULE_T_LIST) {
             rule_trace_list(k, slot, f, v, b);
