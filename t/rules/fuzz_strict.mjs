@@ -261,7 +261,7 @@ function document() {
 
 const maybe = (p, f) => (r.chance(p) ? f() : r.chance(0.3) ? null : undefined);
 const price = () => r.pick([() => `${r.int(0, 80)}.${r.pick(['00', '5', '99', '125'])}`, () => num(`${r.int(0, 50)}.${r.int(0, 99)}`),
-                            () => ({ amount: num(r.int(0, 9999)), currency: 'GBP' })])();
+                            () => ({ amount: num(r.int(0, 9999)), currency: r.chance(0.98) ? 'GBP' : r.pick(['JPY', 'KWD', 'EUR']) })])();
 const broken = (v) => (r.chance(0.01) ? r.pick(['many', num('1e40'), [], true, {}]) : v);
 
 function line(i) {

@@ -96,7 +96,7 @@ class Struct {
 
     #absent(decl, f) {
         if (decl.name === 'discount') {
-            return this.currency ? ok({ ...ZERO, c: this.currency }) : ok({ ...ZERO, c: null });
+            return isCurrency(this.currency) ? ok({ ...ZERO, c: this.currency }) : INVALID;
         }
         return decl.name === 'categories' ? ok([]) : f;
     }
@@ -104,8 +104,9 @@ class Struct {
     #total() {
         const [quantity, price, discount] = [LINE[2], LINE[3], LINE[4]].map((d) => this.field(d));
         if ([quantity, price, discount].some((f) => f.s !== 'ok')) { return INVALID; }
+        const c = this.currency;
+        if (!isCurrency(c) || price.v.c !== c || discount.v.c !== c) { return INVALID; }
         try {
-            const c = oneCurrency(price.v, discount.v);
             return ok({ ...add(multiply(quantity.v, price.v), discount.v, -1n), c });
         } catch (e) {
             if (e instanceof Stop) { return INVALID; }

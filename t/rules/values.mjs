@@ -215,8 +215,8 @@ export function divideWhole(n, d, rounding) {
 export function divide(a, b, scale, rounding) {
     if (b.m === 0n) { throw new Stop('number.division_by_zero'); }
     const s = Math.max(a.s, b.s);
-    const n = fit(fit(a.m * pow10(s - a.s)) * pow10(scale));
-    const d = fit(b.m * pow10(s - b.s));
+    const n = a.m * pow10(s - a.s) * pow10(scale);
+    const d = b.m * pow10(s - b.s);
     return minimal(fit(divideWhole(n, d, rounding)), scale);
 }
 

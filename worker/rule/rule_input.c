@@ -977,6 +977,19 @@ rule_input_list_money(const rule_fact_t *f, rule_val_t *list,
             rule_input_money(&cells[(size_t) i * list->stride + k], currency);
         }
     }
+
+    if (f->n_fields != RULE_L_N || !f->fields[RULE_L_TOTAL].computed) {
+        return;
+    }
+
+    /* a total of two currencies would be a number of neither */
+    for (i = 0; i < list->n; i++, cells += list->stride) {
+        if (cells[RULE_L_UNIT_PRICE].n != currency
+            || cells[RULE_L_DISCOUNT].n != currency)
+        {
+            cells[RULE_L_TOTAL].kind = RULE_K_INVALID;
+        }
+    }
 }
 
 
@@ -989,9 +1002,6 @@ rule_input_compute(rule_input_t *in)
 
     in->facts[RULE_F_NOW] = in->facts[RULE_F_EVENT_OCCURRED_AT];
 
-    rule_input_lines_of(in, RULE_F_ORDER_LINES, RULE_F_ORDER_TOTAL);
-    rule_input_lines_of(in, RULE_F_REFUND_LINES, RULE_F_REFUND_TOTAL);
-
     v = &in->facts[RULE_F_ORDER_CURRENCY];
 
     if (v->kind != RULE_K_STR) {
@@ -1003,15 +1013,19 @@ rule_input_compute(rule_input_t *in)
     for (i = 0; i < in->catalogue->n; i++) {
         f = &in->catalogue->facts[i];
 
-        if (f->state) {
-            continue;
-        }
-
-        if (f->type == RULE_T_MONEY) {
-            rule_input_money(&in->facts[i], currency);
-
-        } else {
+        if (!f->state) {
             rule_input_list_money(f, &in->facts[i], currency);
+        }
+    }
+
+    rule_input_lines_of(in, RULE_F_ORDER_LINES, RULE_F_ORDER_TOTAL);
+    rule_input_lines_of(in, RULE_F_REFUND_LINES, RULE_F_REFUND_TOTAL);
+
+    for (i = 0; i < in->catalogue->n; i++) {
+        f = &in->catalogue->facts[i];
+
+        if (!f->state && f->type == RULE_T_MONEY) {
+            rule_input_money(&in->facts[i], currency);
         }
     }
 }
