@@ -201,18 +201,24 @@ rule_buf_string(ly_buf_t *b, ly_str_t s)
 }
 
 
-/* the text of a decimal, all places of its scale; returns its end */
+/*
+ * The text of a decimal, all places of its scale; returns its end.  Apart, the
+ * two parts come in registers; as a structure they would go through memory.
+ */
 static unsigned char *
-rule_dec_text(ly_dec_t d, unsigned char *p)
+rule_dec_text(ly_int128_t wide, unsigned scale, unsigned char *p)
 {
     int64_t         coef;
+    ly_dec_t        d;
     uint64_t        v;
     unsigned        i, n;
     unsigned char  *end;
 
-    coef = (int64_t) d.coef;
+    coef = (int64_t) wide;
 
-    if (coef != d.coef || coef == INT64_MIN) {
+    if (coef != wide || coef == INT64_MIN) {
+        d.coef = wide;
+        d.scale = scale;
         return p + ly_dec_print(d, p);
     }
 
@@ -222,7 +228,7 @@ rule_dec_text(ly_dec_t d, unsigned char *p)
     }
 
     v = (uint64_t) coef;
-    n = d.scale + 1;
+    n = scale + 1;
 
     while (n < RULE_POW10_N && coef >= rule_pow10[n]) {
         n++;
@@ -230,13 +236,13 @@ rule_dec_text(ly_dec_t d, unsigned char *p)
 
     p += n;
 
-    if (d.scale == 0) {
+    if (scale == 0) {
         end = p;
 
     } else {
         end = p + 1;
 
-        for (i = d.scale; i > 0; i--, v /= 10) {
+        for (i = scale; i > 0; i--, v /= 10) {
             *p-- = (unsigned char) ('0' + v % 10);
         }
 
@@ -260,7 +266,7 @@ rule_buf_dec(ly_buf_t *b, ly_dec_t d)
     p = rule_b_room(b, LY_DEC_TEXT);
 
     if (p != NULL) {
-        rule_b_commit(b, rule_dec_text(d, p));
+        rule_b_commit(b, rule_dec_text(d.coef, d.scale, p));
     }
 }
 
@@ -279,16 +285,16 @@ rule_val_text(const rule_val_t *v, unsigned char *p)
         if (v->scale == 0 && v->u.coef >= -RULE_JSON_INT
             && v->u.coef <= RULE_JSON_INT)
         {
-            return rule_dec_text(rule_dec(v), p);
+            return rule_dec_text(v->u.coef, v->scale, p);
         }
 
         *p++ = '"';
-        p = rule_dec_text(rule_dec(v), p);
+        p = rule_dec_text(v->u.coef, v->scale, p);
         break;
 
     case RULE_K_MONEY:
         *p++ = '"';
-        p = rule_dec_text(rule_dec(v), p);
+        p = rule_dec_text(v->u.coef, v->scale, p);
 
         if (v->n != 0) {
             *p++ = ' ';
