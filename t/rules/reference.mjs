@@ -730,6 +730,7 @@ class Case {
         for (const cap of this.caps) { cap.remaining -= p.points; }
         if (p.clipped !== null) { this.outcome = 'capped'; }
         p.shares = split(p.points, p.weights);
+        if (this.points + p.points > I64_MAX) { throw new Stop('number.overflow'); }
         this.points += p.points;
     }
 
@@ -749,8 +750,15 @@ class Case {
             this.group[i] = sums(p.eff.wallet, i);
             p.of = undefined;
             const f = add(p.eff.factor, int(1), -1n);
-            Object.assign(p, exact(f.m * this.group[i], pow10(f.s), p.eff.rounding));
-            this.#cut(p);
+            try {
+                Object.assign(p, exact(f.m * this.group[i], pow10(f.s), p.eff.rounding));
+                this.#cut(p);
+            } catch (x) {
+                if (x instanceof Stop) { x.pointer ??= `/effects/${i}`; }
+                // what it took from caps before goes back
+                for (const cap of this.caps) { cap.remaining += this.points; }
+                throw x;
+            }
         });
     }
 

@@ -892,6 +892,7 @@ rule_multiply(const rule_eval_t *x, rule_case_t *k, uint32_t i)
 static void
 rule_case_give(rule_eval_t *x, rule_case_t *k, bool multipliers)
 {
+    int64_t      sum;
     uint32_t     i, n;
     const char  *code;
 
@@ -912,6 +913,17 @@ rule_case_give(rule_eval_t *x, rule_case_t *k, bool multipliers)
 
         code = multipliers ? rule_multiply(x, k, i) : NULL;
 
+        if (code == NULL) {
+            rule_clip(k, &k->effects[i]);
+
+            /* cannot be where a cap took it: the sum is then within the cap */
+            if (__builtin_add_overflow(k->result->points,
+                                       k->effects[i].points, &sum))
+            {
+                code = "number.overflow";
+            }
+        }
+
         if (code != NULL) {
             rule_case_error(k, code, rule_ptext(k->program,
                                                 rule_effect_of(k,
@@ -926,8 +938,7 @@ rule_case_give(rule_eval_t *x, rule_case_t *k, bool multipliers)
             return;
         }
 
-        rule_clip(k, &k->effects[i]);
-        k->result->points += k->effects[i].points;
+        k->result->points = sum;
     }
 }
 
