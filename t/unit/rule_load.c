@@ -919,7 +919,8 @@ altered(const char *rule)
                 run.program = p;
                 wrong += rule_input_create(a, cat, NULL, ly_str(""), &in)
                          != LY_OK
-                         || rule_input_event(in, rl_quoted(arena, event)) != LY_OK
+                         || rule_input_event(in, rl_quoted(arena, event))
+                         != LY_OK
                          || rule_evaluate(a, in, &run, 1, &options, &r)
                          != LY_OK
                          || (r.outcome == RULE_ERROR && r.points != 0);
@@ -946,7 +947,8 @@ placed(void)
     ly_buf_t         b, c;
     rule_program_t  *p;
 
-    p = rl_compile(arena, cat, rl_condition(arena, rl_quoted(arena, rules[1])), 0);
+    p = rl_compile(arena, cat,
+                   rl_condition(arena, rl_quoted(arena, rules[1])), 0);
     ly_buf_init_arena(&b, arena, 1 << 20);
 
     if (p == NULL || rule_program_save(p, &b) != LY_OK) {

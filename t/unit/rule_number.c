@@ -274,7 +274,8 @@ durations(void)
         ok(good == list[i].good
            && (!good || (d.months == list[i].months && d.days == list[i].days
                          && d.us == list[i].us
-                         && d.has_time == (strchr(list[i].text, 'T') != NULL))),
+                         && d.has_time
+                         == (strchr(list[i].text, 'T') != NULL))),
            "'%s'", list[i].text);
     }
 }
@@ -291,7 +292,8 @@ folding(void)
         const char  *folded;
     } list[] = {
         { "ABC xyz 09@[`{", "abc xyz 09@[`{" },
-        { "\xc3\x80\xc3\x96\xc3\x97\xc3\x98", "\xc3\xa0\xc3\xb6\xc3\x97\xc3\xb8" },
+        { "\xc3\x80\xc3\x96\xc3\x97\xc3\x98",
+          "\xc3\xa0\xc3\xb6\xc3\x97\xc3\xb8" },
         { "\xe1\xba\x9e", "\xc3\x9f" },             /* capital sharp s */
         { "\xe2\x84\xaa", "k" },                    /* kelvin */
         { "\xf0\x90\x90\x80", "\xf0\x90\x90\xa8" },  /* Deseret */
@@ -360,7 +362,8 @@ values(void)
     v.n = rule_currency(ly_str("GBP"));
     written(&v, NULL, "\"12.5 GBP\"");
     rule_set_str(&v, ly_str("a\b\t\n\f\r\"\\\x01\x1f\x7f\xc3\xa9"));
-    written(&v, NULL, "\"a\\b\\t\\n\\f\\r\\\"\\\\\\u0001\\u001f\x7f\xc3\xa9\"");
+    written(&v, NULL, "\"a\\b\\t\\n\\f\\r\\\"\\\\\\u0001\\u001f"
+            "\x7f\xc3\xa9\"");
     rule_set_str(&v, ly_str(""));
     written(&v, NULL, "\"\"");
     memset(&v, 0, sizeof(v));

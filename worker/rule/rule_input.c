@@ -395,8 +395,10 @@ rule_scalar(const rule_fact_t *f, ly_str_t text, bool is_string,
         return;
 
     case RULE_T_INT:
+        /* 1.0 is a decimal, whatever its value */
         if (!is_string && rule_num_parse(text, false, &d) == LY_OK
-            && d.scale == 0 && d.coef >= INT64_MIN && d.coef <= INT64_MAX)
+            && memchr(text.data, '.', text.len) == NULL
+            && d.coef >= INT64_MIN && d.coef <= INT64_MAX)
         {
             rule_set_num(out, d);
         }

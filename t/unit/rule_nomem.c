@@ -1,0 +1,363 @@
+/*
+ * Room that ends: every call of the engine in arenas of every size, and with
+ * an allocator that fails its n-th call.  What has no room is said, nothing is
+ * half done, and with a little more room the answer is the usual one.
+ */
+
+#include "rule_lib.h"
+#include "fail_alloc.h"
+
+
+static ly_arena_t        *arena;
+static rule_catalogue_t  *cat;
+static ly_str_t           rule, event, state, broken, facts, line;
+static rule_program_t    *program;
+static ly_str_t           saved, traced;
+
+/* the whole of one call in such an arena; LY_OK: it did what it should */
+typedef ly_err_t (*step_pt)(ly_arena_t *a);
+
+
+static ly_err_t
+compile(ly_arena_t *a)
+{
+    rule_faults_t    f;
+    rule_program_t  *p;
+
+    return rule_compile(a, rule, cat, 0, &p, &f);
+}
+
+
+static ly_err_t
+refuse(ly_arena_t *a)
+{
+    ly_err_t         err;
+    rule_faults_t    f;
+    rule_program_t  *p;
+
+    err = rule_compile(a, broken, cat, 0, &p, &f);
+
+    return err == LY_PARSE && f.n == 5 ? LY_OK
+                                       : err == LY_PARSE ? LY_FATAL : err;
+}
+
+
+static ly_err_t
+malformed(ly_arena_t *a)
+{
+    ly_err_t         err;
+    rule_faults_t    f;
+    rule_program_t  *p;
+
+    err = rule_compile(a, ly_str("{\"a\":{\"b\":[1,}}"), cat, 0, &p, &f);
+
+    return err == LY_PARSE && f.n == 1 ? LY_OK
+                                       : err == LY_PARSE ? LY_FATAL : err;
+}
+
+
+static ly_err_t
+catalogue(ly_arena_t *a)
+{
+    rule_faults_t      f;
+    rule_catalogue_t  *c;
+
+    return rule_catalogue_parse(a, facts, &c, &f);
+}
+
+
+static ly_err_t
+catalogue_default(ly_arena_t *a)
+{
+    rule_catalogue_t  *c;
+
+    return rule_catalogue_default(a, &c);
+}
+
+
+static ly_err_t
+normalise(ly_arena_t *a)
+{
+    ly_buf_t       b;
+    rule_faults_t  f;
+
+    ly_buf_init_arena(&b, a, 1 << 20);
+
+    return rule_normalise(a, rule, cat, &b, &f);
+}
+
+
+static ly_err_t
+english(ly_arena_t *a)
+{
+    ly_buf_t       b;
+    rule_faults_t  f;
+
+    ly_buf_init_arena(&b, a, 1 << 20);
+
+    return rule_english(a, rule, cat, &b, &f);
+}
+
+
+static ly_err_t
+load(ly_arena_t *a)
+{
+    ly_err_t         err;
+    rule_program_t  *p;
+
+    err = rule_program_load(a, saved, cat, &p);
+
+    return err == LY_DENIED ? LY_NOMEM : err;
+}
+
+
+static ly_err_t
+read_both(ly_arena_t *a, rule_input_t **in)
+{
+    ly_err_t  err;
+
+    err = rule_input_create(a, cat, NULL, ly_str(""), in);
+
+    if (err == LY_OK) {
+        err = rule_input_event(*in, event);
+    }
+
+    return err == LY_OK ? rule_input_state(*in, state) : err;
+}
+
+
+static ly_err_t
+read_event(ly_arena_t *a)
+{
+    rule_input_t  *in;
+
+    return read_both(a, &in);
+}
+
+
+static ly_err_t
+evaluate(ly_arena_t *a)
+{
+    size_t           i;
+    ly_err_t         err;
+    rule_cap_t       cap = { ly_str_init("budget"), 30 };
+    rule_cap_t      *caps[1];
+    rule_run_t       runs[2];
+    rule_input_t    *in;
+    rule_result_t    r[2];
+    rule_options_t   options;
+
+    err = read_both(a, &in);
+
+    if (err != LY_OK) {
+        return err;
+    }
+
+    memset(runs, 0, sizeof(runs));
+    memset(&options, 0, sizeof(options));
+    options.trace = true;
+    caps[0] = &cap;
+
+    for (i = 0; i < 2; i++) {
+        runs[i].program = program;
+        runs[i].caps = caps;
+        runs[i].n_caps = 1;
+    }
+
+    err = rule_evaluate(a, in, runs, 2, &options, r);
+
+    if (err != LY_OK) {
+        return err == LY_NOMEM && cap.remaining == 30 ? err : LY_FATAL;
+    }
+
+    if (cap.remaining != 30 - r[0].points - r[1].points) {
+        return LY_FATAL;
+    }
+
+    for (i = 0; i < 2; i++) {
+        if (r[i].outcome == RULE_ERROR) {
+            return strcmp(r[i].code, "memory.exhausted") == 0
+                   && r[i].points == 0 ? LY_NOMEM : LY_FATAL;
+        }
+    }
+
+    return r[0].points + r[1].points == 30 ? LY_OK : LY_FATAL;
+}
+
+
+static ly_err_t
+verify(ly_arena_t *a)
+{
+    ly_err_t       err;
+    rule_verify_t  v;
+
+    err = rule_trace_verify(a, traced, program, cat, NULL, &v);
+
+    return err != LY_OK ? err : v.same ? LY_OK : LY_NOMEM;
+}
+
+
+static ly_err_t
+compatible(ly_arena_t *a)
+{
+    ly_err_t  err;
+    ly_buf_t  b;
+
+    ly_buf_init(&b, 4096, NULL);
+    err = rule_compat_line(a, line, &b);
+
+    if (err == LY_OK && memmem(b.data, b.len, "memory.exhausted", 16) != NULL) {
+        err = LY_NOMEM;
+
+    } else if (err == LY_OK && memmem(b.data, b.len, "result", 6) == NULL) {
+        err = LY_FATAL;
+    }
+
+    ly_buf_free(&b);
+
+    return err;
+}
+
+
+static void
+each(const char *name, step_pt step)
+{
+    size_t         n, wrong, kept;
+    ly_err_t       err;
+    ly_arena_t    *a;
+    ly_alloc_t     alloc;
+    fail_alloc_t   f;
+
+    err = LY_NOMEM;
+
+    for (n = LY_ARENA_MIN, wrong = 0; err != LY_OK && n < ((size_t) 8 << 20);
+         n += n < 98304 ? 16 : n / 64)
+    {
+        a = ly_arena_create(n, NULL);
+        err = step(a);
+        wrong += err != LY_OK && err != LY_NOMEM && err != LY_LIMIT;
+        ly_arena_destroy(a);
+    }
+
+    ok(err == LY_OK && wrong == 0, "%s: %zu bytes are enough, less is refused",
+       name, n);
+
+    for (n = 1, wrong = 0, kept = 0; n < 200; n++) {
+        alloc = fail_alloc(&f, n);
+        a = ly_arena_create((size_t) 64 << 20, &alloc);
+        err = a == NULL ? LY_NOMEM : step(a);
+        ly_arena_destroy(a);
+        kept += f.live != 0;
+
+        if (!f.failed) {
+            break;
+        }
+
+        wrong += err != LY_NOMEM;
+    }
+
+    ok(err == LY_OK && wrong == 0 && kept == 0,
+       "%s: refused at each of %zu blocks, nothing kept", name, n - 1);
+}
+
+
+static bool
+prepare(void)
+{
+    ly_buf_t         b;
+    rule_run_t       run;
+    rule_input_t    *in;
+    rule_result_t    r;
+    rule_options_t   options;
+
+    rule = rl_quoted(arena, "{'trigger':{'event':'order.paid','sources':['shop"
+                     "']},'condition':{'and':[{'some':[{'filter':[{'var':'orde"
+                     "r.lines'},{'>':[{'var':'quantity'},{'+':[0,0.5]}]}]},{'c"
+                     "ontains_fold':[{'var':'sku'},'a']}]},{'>':[{'distinct_co"
+                     "unt':[{'var':'order.lines'},{'var':'sku'}]},1]},{'if':[{"
+                     "'has':['member.tier']},{'in':[{'var':'member.tier'},['go"
+                     "ld','red']]},true]},{'or':[{'<':[{'count_in_window':['or"
+                     "der.paid','P1D']},2]},{'missing':['member.birthday']}]},"
+                     "{'===':[{'plus':['2026-01-31','P1M']},'2026-02-28']},{'="
+                     "==':[{'fold':{'var':'event.external_id'}},'ab']}]},'effe"
+                     "cts':[{'type':'rate','wallet':'points','points':1,'per':"
+                     "{'amount':'1'},'where':{'>':[{'var':'total'},1]}},{'type"
+                     "':'line_bonus','wallet':'points','points':2,'per':'unit'"
+                     "},{'type':'table','wallet':'x','of':'order.quantity','st"
+                     "eps':[{'from':1,'points':5}]},{'type':'multiplier','wall"
+                     "et':'points','factor':2}],'limits':{'per_event':900},'se"
+                     "gments':['vip'],'schedule':{'starts_at':'2026-01-01T00:0"
+                     "0:00Z'}}");
+    event = rl_quoted(arena, "{'type':'order.paid','source':'shop','external_i"
+                      "d':'A\\u0062','occurred_at':'2026-03-10T12:00:00Z','ord"
+                      "er':{'currency':'GBP','lines':[{'line_id':'1','sku':'A'"
+                      ",'quantity':2,'unit_price':'10.00','categories':['home'"
+                      "]},{'line_id':'2','sku':'B','quantity':1,'unit_price':'"
+                      "30.00','discount':'0.50'}]}}");
+    state = rl_quoted(arena, "{'member':{'tier':'gold','segments':['vip','x']}"
+                      "}");
+    broken = rl_quoted(arena, "{'trigger':{'event':'A'},'condition':{'and':[{'"
+                       "var':'a.b'},{'>':[{'var':'now'},'x']}]},'effects':[],'"
+                       "y':1}");
+    facts = rl_quoted(arena, "{'extends':'default','facts':[{'name':'a.b','typ"
+                      "e':'enum','values':['x','y']},{'name':'a.c','type':'lis"
+                      "t','of':{'fields':[{'name':'d','type':'int'}]}}]}");
+    line = rl_quoted(arena, "{'rule':{'if':[{'some':[{'var':'a'},{'>':[{'var':"
+                     "''},1]}]},{'cat':[{'substr':['hello',1,3]},{'merge':[1,["
+                     "2,3]]},{'reduce':[{'map':[{'filter':[{'var':'a'},true]},"
+                     "{'*':[{'var':''},2]}]},{'+':[{'var':'current'},{'var':'a"
+                     "ccumulator'}]},0]}]},{'missing_some':[1,['q','r']]},{'mi"
+                     "ssing':['a','z']},{'in':['a','bca']},{'==':['1',{'var':'"
+                     "o.k'}]}]},'data':{'a':[1,2,3],'o':{'k':1,'2':'\\u00e9'}}"
+                     "}");
+
+    program = rl_compile(arena, cat, rule, 0);
+    ly_buf_init_arena(&b, arena, 1 << 20);
+    memset(&run, 0, sizeof(run));
+    memset(&options, 0, sizeof(options));
+    options.trace = true;
+    run.program = program;
+
+    if (program == NULL || rule_program_save(program, &b) != LY_OK
+        || read_both(arena, &in) != LY_OK
+        || rule_evaluate(arena, in, &run, 1, &options, &r) != LY_OK)
+    {
+        return false;
+    }
+
+    saved = ly_buf_view(&b);
+    traced = r.trace;
+    printf("# %s, %lld points\n", rule_outcome_name(r.outcome),
+           (long long) r.points);
+
+    return r.outcome == RULE_MATCHED;
+}
+
+
+int
+main(void)
+{
+    arena = ly_arena_create((size_t) 64 << 20, NULL);
+
+    if (arena == NULL || rule_catalogue_default(arena, &cat) != LY_OK
+        || !prepare())
+    {
+        return 1;
+    }
+
+    each("compile", compile);
+    each("refuse", refuse);
+    each("not JSON", malformed);
+    each("a catalogue", catalogue);
+    each("the default catalogue", catalogue_default);
+    each("normalise", normalise);
+    each("English", english);
+    each("load", load);
+    each("read", read_event);
+    each("evaluate", evaluate);
+    each("verify", verify);
+    each("compatible", compatible);
+    ly_arena_destroy(arena);
+
+    return tap_done();
+}
