@@ -297,6 +297,8 @@ main(void)
 
     ok(vec_file(arena, "t/vectors/rules/compat.json", &text), "our own cases");
     cases(text, 900, "our own cases");
+    ok(vec_file(arena, "t/vectors/rules/compat_edges.json", &text), "edges");
+    cases(text, 748, "edges of coercion, texts and lists");
     lines();
     english();
     catalogues();

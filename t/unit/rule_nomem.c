@@ -206,7 +206,9 @@ compatible(ly_arena_t *a)
     ly_buf_init(&b, 4096, NULL);
     err = rule_compat_line(a, line, &b);
 
-    if (err == LY_OK && memmem(b.data, b.len, "memory.exhausted", 16) != NULL) {
+    if (err == LY_OK
+        && memmem(b.data, b.len, "memory.exhausted", 16) != NULL)
+    {
         err = LY_NOMEM;
 
     } else if (err == LY_OK && memmem(b.data, b.len, "result", 6) == NULL) {

@@ -449,7 +449,7 @@ typedef struct {
 } effect_t;
 
 #define RATE(p, per, of)                                                      \
-    "{'type':'rate','wallet':'p','points':" p ",'per':{'amount':" per           \
+    "{'type':'rate','wallet':'p','points':" p ",'per':{'amount':" per         \
     "},'of':" of
 #define R(mode)  ",'rounding':'" mode "'}"
 
