@@ -439,7 +439,18 @@ ngx_loyalty_metrics_state(u_char *p, u_char *last, ngx_loyalty_zone_t *zone)
                          tables[i].name, zone->tables[tables[i].table].count);
     }
 
-    return p;
+    return ngx_slprintf(p, last,
+                        "# HELP loyalty_cache_slots Balances that the zone "
+                        "has room for.\n"
+                        "# TYPE loyalty_cache_slots gauge\n"
+                        "loyalty_cache_slots %uL\n"
+                        "# HELP loyalty_cache_slot_bytes Shared memory of a "
+                        "balance and its alias.\n"
+                        "# TYPE loyalty_cache_slot_bytes gauge\n"
+                        "loyalty_cache_slot_bytes %uz\n",
+                        zone->csets * NGX_LOYALTY_WAYS,
+                        sizeof(ngx_loyalty_cslot_t)
+                        + sizeof(ngx_loyalty_aslot_t));
 }
 
 
