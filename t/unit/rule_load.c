@@ -584,11 +584,29 @@ code(void)
     size_t  i;
     hand_t  h;
 
+    static const rule_ins_t  ninth[] = {
+        CONST(K_TRUE), FACT(ORDER_TOTAL), MACHINE(PRESENT, 0),
+        MACHINE(COUNTER, 0)
+    };
+
     for (i = 0; i < ly_countof(codes); i++) {
         hand(&h);
         memcpy(h.ins, codes[i].ins, sizeof(h.ins));
         is_int(load(&h, sizeof(h)), codes[i].good ? LY_OK : LY_DENIED,
                codes[i].name);
+    }
+
+    /* a ninth value of each sort */
+    for (i = 0; i < ly_countof(ninth); i++) {
+        hand(&h);
+
+        for (size_t k = 0; k < 8; k++) {
+            h.ins[k] = (rule_ins_t) CONST(K_TRUE);
+        }
+
+        h.ins[8] = ninth[i];
+        h.ins[9] = (rule_ins_t) END;
+        is_int(load(&h, sizeof(h)), LY_DENIED, "a ninth value");
     }
 
     /* nine values where eight have room */

@@ -419,6 +419,16 @@ static const refused_t  conditions[] = {
     { "{'in':[1,[{'+':[1,2]}]]}", "", "" },
     { "{'in':[1,[{'+':[1,2]},[1]]]}", "type.mismatch", "/in/0" },
     { "{'in':[{'var':'nope.x'},[{'+':[1,2]}]]}", "fact.unknown", "/in/0" },
+    { "{'in':[{'nope':1},[{'var':'member.tier'}]]}", "op.unknown", "/in/0" },
+    { "{'in':['a',[{'nope':1}]]}", "op.unknown", "/in/1/0" },
+    { "{'in':['a',[null,{'var':'member.tier'}]]}", "null.refused",
+      "/in/1/0" },
+    { "{'in':'a'}", "op.arity", "" },
+    { "{'in':['a',['b'],['c']]}", "op.arity", "" },
+    { "{'if':[true,true,true,true]}", "op.arity", "" },
+    { "{'==':[{'+':[1,1],'-':[1]},null]}", "op.shape", "/==/0" },
+    { "{'==':['a',null]}", "null.refused", "/==/1" },
+    { "{'==':[{'has':['member.tier']},null]}", "null.refused", "/==/1" },
 };
 
 
