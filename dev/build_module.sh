@@ -24,6 +24,14 @@ if [ "$kind" = asan ]; then
     more="$more -fno-omit-frame-pointer -O1 -Wno-maybe-uninitialized"
 fi
 
+# make cover asks by its compiler flags
+case " ${CFLAGS:-} " in
+*" --coverage "*)
+    more="--coverage -fprofile-update=atomic -O0 -U_FORTIFY_SOURCE"
+    more="$more -Wno-null-dereference"
+    ;;
+esac
+
 if [ ! -f "$src/conf_flags" ]; then
     echo "$0: no nginx headers in $src: install nginx-dev" >&2
     exit 1
@@ -65,7 +73,9 @@ then
     echo "$stamp" > "$out/.stamp"
 fi
 
-make -s -C "$src" -f "$out/Makefile" modules
+# flags given to the calling make are not for nginx's Makefile
+env -u MAKEFLAGS -u MFLAGS -u CFLAGS -u LDFLAGS \
+    make -s -C "$src" -f "$out/Makefile" modules
 
 if [ -z "$kind" ]; then
     # a new file, never the old one overwritten: it may be mapped
