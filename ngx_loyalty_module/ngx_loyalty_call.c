@@ -22,6 +22,7 @@ static ngx_int_t ngx_loyalty_call_values(ngx_loyalty_api_t *api);
 static ngx_int_t ngx_loyalty_call_json(ngx_loyalty_api_t *api, ly_str_t *out);
 static void ngx_loyalty_call_opt(ly_jw_t *w, ly_str_t key, ngx_str_t *value);
 static void ngx_loyalty_call_scopes(ly_jw_t *w, uint64_t scopes);
+static ngx_uint_t ngx_loyalty_call_again(ngx_loyalty_api_t *api);
 static void ngx_loyalty_call_minted(ngx_loyalty_api_t *api, ly_jw_t *w);
 static ngx_int_t ngx_loyalty_call_prepare(ngx_loyalty_api_t *api);
 static ngx_int_t ngx_loyalty_call_body_mac(ngx_loyalty_api_t *api);
@@ -355,6 +356,10 @@ ngx_loyalty_call_json(ngx_loyalty_api_t *api, ly_str_t *out)
 
     ngx_loyalty_call_minted(api, &w);
 
+    if (ngx_loyalty_call_again(api)) {
+        ly_jw_kbool(&w, "duplicate", 1);
+    }
+
     if (api->blind.len) {
         ly_jw_k(&w, "blind");
         ly_jw_object(&w);
@@ -406,6 +411,15 @@ ngx_loyalty_call_scopes(ly_jw_t *w, uint64_t scopes)
     }
 
     ly_jw_array_end(w);
+}
+
+
+/* the wait is for something that an earlier call had begun */
+static ngx_uint_t
+ngx_loyalty_call_again(ngx_loyalty_api_t *api)
+{
+    return api->asked && !api->op->route.batch
+           && api->first.status == NGX_HTTP_OK;
 }
 
 
@@ -1015,15 +1029,23 @@ ngx_loyalty_wait_done(ngx_loyalty_api_t *api, ngx_uint_t left)
 void
 ngx_loyalty_call_result(ngx_loyalty_api_t *api, ly_str_t what)
 {
-    ly_str_t   text;
+    ly_str_t   text, call;
     ngx_int_t  rc;
 
-    if (ly_arena_str(api->arena, what, &text) != LY_OK) {
+    api->asked = 1;
+
+    if (ly_arena_str(api->arena, what, &text) != LY_OK
+        || (ngx_loyalty_call_again(api)
+            && ngx_loyalty_call_json(api, &call) != NGX_OK))
+    {
         ngx_loyalty_api_done(api, NGX_HTTP_INTERNAL_SERVER_ERROR);
         return;
     }
 
-    api->asked = 1;
+    if (ngx_loyalty_call_again(api)) {
+        api->values[1] = (const char *) call.data;
+    }
+
     api->values[2] = (const char *) text.data;
 
     api->call.statement = &api->op->wait;

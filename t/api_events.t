@@ -13,7 +13,7 @@ use POSIX ();
 use Test::Loyalty;
 use Test::More;
 
-my $t = Test::Loyalty->new(plan => 62);
+my $t = Test::Loyalty->new(plan => 72);
 my $json = JSON::XS->new->utf8->canonical;
 
 sub post { my ($body, %o) = @_; return $t->api(POST => '/v1/events', { body => $body, %o }) }
@@ -73,6 +73,29 @@ sub post { my ($body, %o) = @_; return $t->api(POST => '/v1/events', { body => $
             body => $t->order("p-$p", 'ext:w', ['1', 1]) });
         is($r->{status}, 200, "Prefer: $p");
     }
+}
+
+# -- the same event again while the first is still to be processed
+
+{
+    my $o = $t->order('pending', 'ext:again', ['7', 1]);
+    $t->stop('worker');
+    my $id = post($o)->{json}{id};
+    my $r = post($o);
+    is("$r->{status} $r->{json}{status}", '200 received', 'sent twice before it is processed');
+    ok($r->{json}{duplicate}, 'the second is a duplicate');
+    is(post($o, wait => 1)->{json}{duplicate}, JSON::XS::true, 'also where the wait elapses');
+
+    my $out = later(sub { post($o, wait => 20, connection => 'again') });
+    my $since = $t->value('select clock_timestamp()');
+    $t->wait_for(sub { $t->value("select count(*) from pg_stat_activity where query ~ 'dir.outcomes'"
+        . ' and query_start > ?', $since) }, 10, 'it waits');
+    $t->start('worker');
+    $r = $out->();
+    is("$r->{status} $r->{json}{status}", '200 processed', 'one that waits gets the outcome');
+    is($r->{json}{id}, $id, 'of the first');
+    is($r->{json}{duplicate}, JSON::XS::true, 'and is told that it is a duplicate');
+    is($r->{json}{entries}[0]{points}, 7, 'with the entries');
 }
 
 # -- batches
@@ -197,4 +220,46 @@ sub post { my ($body, %o) = @_; return $t->api(POST => '/v1/events', { body => $
        'and spend once');
 }
 
+# a twin that does not end within the lock's time
+{
+    my $hold = DBI->connect("dbi:Pg:host=$t->{house}{run};dbname=loyalty",
+        'postgres', undef, { RaiseError => 1, AutoCommit => 0 });
+    my $ask = sub {
+        return $t->api(POST => '/v1/redemptions', { headers => { 'Idempotency-Key' => 'slow' },
+            body => { member => 'ext:b', points => 3 } });
+    };
+    my ($principal) = @{ $t->sql('select principal_id from loyalty.idempotency'
+        . " where key = 'k1'")->[0] };
+    $hold->do('insert into loyalty.idempotency (tenant_id, principal_id, operation, key, body_mac,'
+        . " nonce) values (?, ?, 'redemption_create', 'slow', '', '')", undef,
+        $t->{tenants}{shop}{uuid}, $principal);
+    my $r = $ask->();
+    $t->problem_is($r, 409, 'idempotency.running', 'the twin is still running');
+    is($r->{headers}{'retry-after'}, 1, 'with Retry-After');
+    $hold->rollback;
+    $hold->disconnect;
+    is($ask->()->{status}, 201, 'which failed: the key is free');
+}
+
 $t->audit_ok('the books are right');
+
+
+# an answer that is asked for in a process of its own
+sub later {
+    my ($do) = @_;
+    pipe(my $out, my $in) or die "pipe: $!";
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        close $out;
+        print {$in} $json->encode($do->());
+        close $in;
+        POSIX::_exit(0);
+    }
+    close $in;
+    return sub {
+        local $/;
+        my $r = $json->decode(<$out>);
+        waitpid $pid, 0;
+        return $r;
+    };
+}

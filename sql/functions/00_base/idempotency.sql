@@ -2,8 +2,18 @@
 -- for it and then replays; the answer is stored last, in the same commit.
 -- Scope: tenant, principal, operation.
 -- Refuses: 400 idempotency.required, 422 idempotency.mismatch (same key, other
--- body), 409 idempotency.running.
+-- body), 409 idempotency.running (the twin runs for longer than lock_timeout).
 -- Locks: the idempotency row (first of all locks).  Writes: idempotency.
+
+create or replace function loyalty.idempotency_running(p_call jsonb) returns api.answer
+language plpgsql as
+$$
+begin
+    return loyalty.answer(409, loyalty.problem_json(p_call, 409, 'idempotency.running',
+        null, null)::text, E'Retry-After: 1\n');
+end
+$$;
+comment on function loyalty.idempotency_running(jsonb) is 'a twin of the call is under way';
 
 -- status null: go on.  Otherwise the answer to give as it is.
 create or replace function loyalty.idempotency_begin(p_tenant uuid, p_call jsonb,
@@ -16,6 +26,7 @@ declare
                                  '00000000-0000-0000-0000-000000000000');
     v_mac       bytea := decode(coalesce(p_call ->> 'body_mac', ''), 'hex');
     v_row       loyalty.idempotency;
+    v_found     boolean;
 begin
     if v_key is null then
         if p_required then
@@ -23,10 +34,17 @@ begin
         end if;
         return null;
     end if;
-    insert into loyalty.idempotency (tenant_id, principal_id, operation, key, body_mac, nonce)
-    values (p_tenant, v_principal, p_operation, v_key, v_mac, coalesce(p_call ->> 'nonce', ''))
-    on conflict do nothing;
-    if found then
+    begin
+        insert into loyalty.idempotency (tenant_id, principal_id, operation, key, body_mac, nonce)
+        values (p_tenant, v_principal, p_operation, v_key, v_mac,
+                coalesce(p_call ->> 'nonce', ''))
+        on conflict do nothing;
+        v_found := found;
+    exception
+        when lock_not_available then
+            return loyalty.idempotency_running(p_call);
+    end;
+    if v_found then
         return null;
     end if;
     select * into v_row from loyalty.idempotency i
@@ -36,8 +54,7 @@ begin
         return loyalty.problem(p_call, 422, 'idempotency.mismatch');
     end if;
     if v_row.status is null then
-        return loyalty.answer(409, loyalty.problem_json(p_call, 409, 'idempotency.running',
-            null, null)::text, E'Retry-After: 1\n');
+        return loyalty.idempotency_running(p_call);
     end if;
     -- markers count only with the nonce of the present request
     return loyalty.answer(v_row.status,

@@ -103,13 +103,15 @@ end $$;
 comment on function loyalty.event_answer(uuid, jsonb, uuid, boolean) is
     'an event with its outcome as an answer';
 
--- what a caller that waited for one event gets
+-- what a caller that waited for one event gets; p_call says duplicate where the event was there
+-- before
 create or replace function api.event_result(p_tenant uuid, p_call jsonb, p_id uuid)
 returns api.answer
 language plpgsql stable security definer set search_path = '' set app.tenant_id = '' as $$
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
-    return loyalty.event_answer(p_tenant, p_call, p_id, false);
+    return loyalty.event_answer(p_tenant, p_call, p_id,
+                                coalesce((p_call->>'duplicate')::boolean, false));
 end $$;
 comment on function api.event_result(uuid, jsonb, uuid) is 'the outcome of POST /events';
 
