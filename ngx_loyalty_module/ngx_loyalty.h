@@ -303,6 +303,7 @@ typedef struct {
     size_t                    body_budget;      /* bytes, per process */
     ngx_uint_t                write_queue;      /* calls, per process */
     ngx_uint_t                wait_max;         /* waiters, per process */
+    ngx_msec_t                start_wait;       /* for the directory */
     unsigned                  used : 1;   /* a location needs the zone */
 
     struct ngx_loyalty_local_s  *local; /* of this process, since its start */

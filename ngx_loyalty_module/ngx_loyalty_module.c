@@ -7,6 +7,7 @@
 #include "ngx_loyalty_local.h"
 #include "ngx_loyalty_pg.h"
 #include "ngx_loyalty_redis.h"
+#include "ngx_loyalty_start.h"
 #include "ngx_loyalty_zone.h"
 #include "ly_seal.h"
 
@@ -157,6 +158,13 @@ static ngx_command_t  ngx_loyalty_commands[] = {
       offsetof(ngx_loyalty_main_conf_t, wait_max),
       &ngx_loyalty_wait_bounds },
 
+    { ngx_string("loyalty_start_wait"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_loyalty_main_conf_t, start_wait),
+      NULL },
+
     { ngx_string("loyalty_api"),
       NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
       ngx_loyalty_api,
@@ -273,6 +281,7 @@ ngx_loyalty_create_main_conf(ngx_conf_t *cf)
     lmcf->body_budget = NGX_CONF_UNSET_SIZE;
     lmcf->write_queue = NGX_CONF_UNSET_UINT;
     lmcf->wait_max = NGX_CONF_UNSET_UINT;
+    lmcf->start_wait = NGX_CONF_UNSET_MSEC;
 
     return lmcf;
 }
@@ -288,6 +297,7 @@ ngx_loyalty_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_size_value(lmcf->body_budget, 64 * 1024 * 1024);
     ngx_conf_init_uint_value(lmcf->write_queue, 256);
     ngx_conf_init_uint_value(lmcf->wait_max, 1024);
+    ngx_conf_init_msec_value(lmcf->start_wait, 5000);
 
     return NGX_CONF_OK;
 }
@@ -1002,6 +1012,10 @@ ngx_loyalty_init_process(ngx_cycle_t *cycle)
     }
 
     if (ngx_loyalty_feed_init_process(cycle, lmcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_loyalty_start_init_process(cycle, lmcf) != NGX_OK) {
         return NGX_ERROR;
     }
 

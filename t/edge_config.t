@@ -72,7 +72,7 @@ my @good = (
     ["$zone $domain $dir_db", 'location / { loyalty_auth optional; }'],
     [$zone, 'location / { loyalty_metrics; } location /r { loyalty_health ready; }'],
     ["$all loyalty_redis 127.0.0.1; loyalty_hint_socket $dir/h; loyalty_address_limit off;"
-     . ' loyalty_limits off; loyalty_body_budget 1m; loyalty_wait_max 0;', $api],
+     . ' loyalty_limits off; loyalty_body_budget 1m; loyalty_wait_max 0; loyalty_start_wait 2s;', $api],
 );
 
 plan tests => 2 * @bad + @good;
