@@ -89,6 +89,7 @@ help:
 #:   make fuzz         every fuzz target for SEC=20 seconds; T=name for one
 #:   make lint         compilers' analysers, cppcheck
 #:   make mutants      break it on purpose; a mutant that lives is a missing test
+#:                     (a sample of the rules; dev/mutants --all takes each)
 #:   make bench        the figures, as ratios taken in one run
 #:   make fmt          format the C sources
 #:   make generated    write the generated files anew

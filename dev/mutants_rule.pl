@@ -4,11 +4,19 @@
 # and runs the engine's unit tests on it.  A mutant that lives is a missing
 # test, unless its reason stands at the end of this file.
 #
-#   dev/mutants_rule.pl [--all | --sample N] [--seed S] [--jobs J] [FILE...]
+#   dev/mutants_rule.pl [--all | --sample N] [--seed S] [--jobs J] [--list]
+#                       [FILE...]
 #
-# Takes 200 mutants, or N of them, by a seed that is printed; --all takes each,
-# which is hours.  FILE: only mutants of worker/rule/FILE.c.  Works in
-# build/mutants-rule/; only the object that changed is compiled anew.
+# Takes 400 mutants, or N of them, by a seed that is printed; --all, or a FILE
+# without --sample, takes each.  FILE: only mutants of worker/rule/FILE.c.
+# Prints a table of the files; the mutants that live stand in
+# build/mutants-rule/living.tsv, which --list prints too: file:line:column,
+# function, was, then, the line, separated by tabs.  Exit 1 below 95 of 100.
+#
+# Every source is compiled once with all its mutants: each function becomes a
+# jump through a pointer, beside as many copies of it as it has mutants.  All
+# tests are one program that forks, sets the pointer, runs a test and stops at
+# the first failure.  Only tests that reach the mutant's line are run.
 
 use strict;
 use warnings;
@@ -17,44 +25,53 @@ use Cwd qw(abs_path);
 use File::Basename qw(basename dirname);
 use File::Path qw(make_path);
 use Getopt::Long qw(GetOptions);
-use List::Util qw(shuffle);
-use POSIX qw(:sys_wait_h);
+use IO::Handle;
+use IO::Select;
+use IPC::Open2 qw(open2);
+use JSON::PP ();
+use List::Util qw(max shuffle sum0);
 
-use constant TIMEOUT => 60;    # seconds for one run of one test program
-use constant AIM     => 95;    # of a hundred mutants
+use constant AIM => 95;    # of a hundred mutants
 
 my $root = abs_path(dirname(abs_path($0)) . '/..');
 chdir $root or die "$root: $!\n";
 
-my ($sample, $seed, $jobs, $every) = (200, time, 1);
-GetOptions('all' => \$every, 'sample=i' => \$sample, 'seed=i' => \$seed, 'jobs=i' => \$jobs) or exit 2;
-$sample = 0 if $every;
+my ($sample, $seed, $jobs, $every, $list) = (undef, time, 1);
+GetOptions(
+    'all'      => \$every,
+    'sample=i' => \$sample,
+    'seed=i'   => \$seed,
+    'jobs=i'   => \$jobs,
+    'list'     => \$list
+) or exit 2;
 my %only = map { s/\.c$//r => 1 } map { basename $_ } @ARGV;
+$sample //= 400 if !$every && !%only;
+$sample = 0 if $every;
 
 my $out = 'build/mutants-rule';
 make_path($out);
+$| = 1;
 
-my @cc = qw(gcc -std=c11 -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -O1 -w -fPIC -I. -Icommon -Iworker
-    -Iworker/rule);
+my @cc = qw(gcc -std=c11 -D_GNU_SOURCE= -D_FILE_OFFSET_BITS=64 -w -I. -Icommon -Iworker -Iworker/rule);
 my @libs  = qw(-lyajl -lcrypto -lm);
 my @rule  = glob 'worker/rule/*.c';
-my @tests = grep { !/rule_nomem/ } glob 't/unit/rule_*.c';
+my @tests = map { basename $_, '.c' } glob 't/unit/rule_*.c';
+my $json  = eval { require JSON::XS; JSON::XS->new } || JSON::PP->new;
 
-# the fast ones first: what fails there costs no more
-my %slow = map { $_ => 1 } qw(rule_engine rule_nomem);
-@tests = sort { ($slow{ basename $a, '.c' } // 0) <=> ($slow{ basename $b, '.c' } // 0) or $a cmp $b } @tests;
+# --- the reasons: where ::: a piece of the line as it is listed ::: why
 
-# --- the reasons
-
-my (%reason, %used);
+my @reason;
 while (<DATA>) {
     chomp;
     next if !length or /^#/;
-    my ($where, $why) = split /\s*:::\s*/;
-    $reason{$where} = $why;
+    my ($where, $piece, $why) = split /\s*:::\s*/;
+    die "a reason has three parts: $_\n" if !defined $why;
+    $where = join '.*', map { quotemeta } split /\*/, $where, -1;
+    $piece = $piece =~ m{^/(.*)/$} ? $1 : quotemeta $piece;
+    push @reason, { where => qr/^$where$/, piece => qr/$piece/, why => $why, text => $_, used => 0 };
 }
 
-# --- the mutants: file, line, column, what stands there, what then
+# --- the functions and the mutants of a source
 
 my @swap = (
     [qr/(?<![<>=!&|+\-*\/%])==(?!=)/, '!='],
@@ -85,46 +102,79 @@ my @swap = (
     [qr/\bRULE_[A-Z]+_MAX\b/,  sub { "($_[0] - 1)" }],
 );
 
-my @mutants;
-for my $file (@rule) {
-    my $base = basename($file, '.c');
-    next if %only && !$only{$base};
-    next if $base eq 'rule_casefold' && !$only{$base};    # a table, tested by its vectors
+sub read_lines {
+    my ($file) = @_;
     open my $in, '<', $file or die "$file: $!\n";
     my @text = <$in>;
     close $in;
+    return @text;
+}
 
-    my ($body, $comment, $n, $table) = (0, 0, 0, 0);
-    for my $line (@text) {
-        $n++;
-        $comment = 1 if $line =~ m{^\s*/\*};
-        my $is_comment = $comment;
-        $comment = 0 if $line =~ m{\*/};
-        $body = 1 if $line eq "{\n";
-        $body = 0 if $line eq "}\n";
-        next if $is_comment || !$body;
+# a function: its name, the lines of its head, where its body begins and ends
+sub functions {
+    my (@text) = @_;
+    my @found;
+    for my $i (0 .. $#text) {
+        next if $text[$i] ne "{\n";
+        my $head = $i;
+        $head-- while $head > 0 && $text[ $head - 1 ] !~ m{^\s*$|\*/\s*$|^\}|^#};
+        my ($name) = map { /^(?!__attribute__)(\w+)\(/ ? $1 : () } @text[ $head .. $i - 1 ];
+        next if !defined $name;
+        my $end = $i;
+        $end++ while $text[$end] ne "}\n";
+        push @found, { name => $name, head => $head, body => $i, end => $end };
+    }
+    return @found;
+}
 
-        # declarations of tables, and what only serves a sanitizer, do not count
-        $table = 1 if $line =~ /^\s+static const/ && $line !~ /;$/;
-        if ($table) {
-            $table = 0 if $line =~ /;$/;
-            next;
-        }
-        next if $line =~ /^\s*(?:#|case\b|\w[\w ]*\s\**\w+(?:, \**\w+)*;$)/;
+sub mutants_of {
+    my ($file, $text, $functions) = @_;
+    my @found;
+    for my $f (@$functions) {
+        my ($comment, $table) = (0, 0);
+        for my $n ($f->{body} + 1 .. $f->{end} - 1) {
+            my $line = $text->[$n];
+            $comment = 1 if $line =~ m{^\s*/\*};
+            my $is_comment = $comment;
+            $comment = 0 if $line =~ m{\*/};
+            next if $is_comment;
 
-        # texts of people and of JSON are no code
-        my $bare = $line =~ s/("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/'"' x length $1/ger;
-        $bare =~ s{/\*.*}{};
-        for my $s (@swap) {
-            my ($re, $with) = @$s;
-            while ($bare =~ /($re)/g) {
-                my ($was, $at) = ($1, pos($bare) - length $1);
-                push @mutants,
-                    { file => $file, base => $base, line => $n, at => $at, was => $was,
-                    then => ref $with ? $with->($was) : $with, text => $line };
+            # declarations of tables, and what only serves a sanitizer, do not count
+            $table = 1 if $line =~ /^\s+static const/;
+            if ($table) {
+                $table = 0 if $line =~ /;$/;
+                next;
+            }
+            next if $line =~ /^\s*(?:#|case\b|\w[\w ]*\s\**\w+(?:, \**\w+)*;$)/;
+
+            # texts of people and of JSON are no code
+            my $bare = $line =~ s/("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')/'"' x length $1/ger;
+            $bare =~ s{/\*.*}{};
+            for my $s (@swap) {
+                my ($re, $with) = @$s;
+                while ($bare =~ /($re)/g) {
+                    my ($was, $at) = ($1, pos($bare) - length $1);
+                    my $then = ref $with ? $with->($was) : $with;
+                    my $shown = $line;
+                    substr($shown, $at, length $was) = "{{$was -> $then}}";
+                    push @found,
+                        { file => $file, base => basename($file, '.c'), function => $f->{name}, line => $n + 1,
+                        at => $at, was => $was, then => $then, shown => $shown =~ s/^\s+|\s+$//gr };
+                }
             }
         }
     }
+    return @found;
+}
+
+my (%text, %functions, @mutants);
+for my $file (@rule) {
+    my $base = basename($file, '.c');
+    $text{$file}      = [read_lines($file)];
+    $functions{$file} = [functions(@{ $text{$file} })];
+    next if %only && !$only{$base};
+    next if $base eq 'rule_casefold' && !$only{$base};    # a table, tested by its vectors
+    push @mutants, mutants_of($file, $text{$file}, $functions{$file});
 }
 
 my $all = @mutants;
@@ -132,137 +182,418 @@ if ($sample && $sample < @mutants) {
     srand $seed;
     @mutants = (shuffle @mutants)[ 0 .. $sample - 1 ];
 }
-printf "# %d of %d mutants, seed %d\n", scalar @mutants, $all, $seed;
-$| = 1;
+@mutants = sort { $a->{file} cmp $b->{file} || $a->{line} <=> $b->{line} || $a->{at} <=> $b->{at} } @mutants;
+$mutants[$_]{id} = $_ + 1 for 0 .. $#mutants;
+printf "# %d of %d mutants%s\n", scalar @mutants, $all, $sample ? ", seed $seed" : '';
 
-# --- what does not change
+# --- the sources with their mutants
 
-my $newest = (sort { $b <=> $a } map { (stat)[9] } glob('common/*.h worker/rule/*.h t/unit/*.h'))[0];
+my $newest = max map { (stat)[9] } glob('common/*.h worker/rule/*.h t/unit/*.h t/unit/lib/*.h');
 
-sub object {
-    my ($src) = @_;
-    my $obj = "$out/" . ($src =~ m{^t/} ? 't/' : '') . basename($src, '.c') . '.o';
-    my $have = (stat $obj)[9] // 0;
-    if ($have <= (stat $src)[9] || $have <= $newest) {
-        system(@cc, '-c', '-o', $obj, $src) == 0 or die "$src does not compile\n";
+sub is_fresh {
+    my ($made, @from) = @_;
+    my $have = (stat $made)[9] // 0;
+    return !grep { $have <= $_ } $newest, map { (stat)[9] } @from;
+}
+
+sub write_if_new {
+    my ($file, $content) = @_;
+    if (open my $in, '<', $file) {
+        local $/;
+        my $there = <$in>;
+        return if $there eq $content;
     }
-    return $obj;
+    open my $fh, '>', $file or die "$file: $!\n";
+    print $fh $content;
+    close $fh or die "$file: $!\n";
+    return;
+}
+
+sub copy_of {
+    my ($f, $lines, $name, $m) = @_;
+    my @copy = @{$lines}[ $f->{head} .. $f->{end} ];
+    substr($copy[ $m->{line} - 1 - $f->{head} ], $m->{at}, length $m->{was}) = $m->{then} if $m;
+    s/^\Q$f->{name}\E\(/$name(/ for @copy[ 0 .. $f->{body} - $f->{head} - 1 ];
+    $copy[0] = "static $copy[0]" if $copy[0] !~ /^(?:static|__attribute__)\b/;
+    return join '', @copy;
+}
+
+sub schema {
+    my ($file, @of) = @_;
+    my $lines = $text{$file};
+    my %by;
+    push @{ $by{ $_->{function} } }, $_ for @of;
+    my ($at, $c, @table) = (0, '');
+    for my $f (@{ $functions{$file} }) {
+        next if !$by{ $f->{name} };
+        my $name = $f->{name};
+        $c .= sprintf "#line %d \"%s\"\n", $at + 1, $file;
+        $c .= join '', @{$lines}[ $at .. $f->{head} - 1 ];
+        my $head = join '', @{$lines}[ $f->{head} .. $f->{body} - 1 ];
+        $c .= $head =~ s/\n$/;\n/r;
+        $c .= sprintf "#line %d \"%s\"\n", $f->{head} + 1, $file;
+        $c .= copy_of($f, $lines, "${name}__0");
+        for my $m (@{ $by{$name} }) {
+            $c .= sprintf "#line %d \"mutant/%d\"\n", $f->{head} + 1, $m->{id};
+            $c .= copy_of($f, $lines, "${name}__$m->{id}", $m);
+            push @table, "{ $m->{id}, (void **) &${name}__to, (void *) ${name}__$m->{id} },\n";
+        }
+        $c .= "static void *${name}__to __attribute__((used)) = (void *) ${name}__0;\n";
+        $c .= '__asm__(".text\n' . ($head =~ /^static\b/m ? '' : ".globl $name\\n")
+            . ".type $name, \@function\\n$name: jmp *${name}__to(%rip)\\n\");\n";
+        $at = $f->{end} + 1;
+    }
+    $c .= sprintf "#line %d \"%s\"\n", $at + 1, $file;
+    $c .= join '', @{$lines}[ $at .. $#$lines ];
+    my $base = basename $file, '.c';
+    $c .= "const struct { long id; void **to; void *then; } mutants_${base}[] = {\n@table\{ 0 } };\n";
+    return $c;
+}
+
+# what the compiler makes the same of is no mutant: the functions' code, with
+# labels and the numbers of static objects by their order
+sub bodies {
+    my ($asm) = @_;
+    my (%body, $name, @code, %label);
+    open my $in, '<', $asm or die "$asm: $!\n";
+    while (<$in>) {
+        if (/^(\w+?)__(\d+):$/) {
+            $name  = $2 == 0 ? $1 : $2;
+            @code  = ();
+            %label = ();
+            next;
+        }
+        next if !defined $name;
+        if (/^\s+\.size\s+\w+__\d+,/) {
+            $body{$name} = join '', @code;
+            undef $name;
+            next;
+        }
+        next if /^\s*\.(?:cfi|loc|p2align|align)/;
+        s/\.L(\d+)/'.l' . ($label{$1} \/\/= keys %label)/ge;
+        s/\b([a-z]\w*)\.\d+\b/$1.#/g;
+        push @code, $_;
+    }
+    close $in;
+    return \%body;
 }
 
 make_path("$out/t");
-my @common = map { object($_) } glob 'common/*.c';
-my %object = map { $_ => object($_) } @rule;
-
-# the engine is a library of its own, so that one link serves all tests
-sub library {
-    my ($dir, $objects) = @_;
-    return system('gcc', '-shared', '-o', "$dir/librule.so", @$objects, @common, @libs) == 0;
+my %state;    # of a mutant: none (does not compile), same, or who killed it
+my @objects;
+for my $src (glob 'common/*.c') {
+    my $obj = "$out/" . basename($src, '.c') . '.o';
+    if (!is_fresh($obj, $src)) {
+        system(@cc, '-O2', '-c', '-o', $obj, $src) == 0 or die "$src does not compile\n";
+    }
+    push @objects, $obj;
+}
+my @tables;
+for my $src (@rule) {
+    my $base = basename $src, '.c';
+    my ($c, $asm, $obj) = map { "$out/$base$_" } '.c', '.s', '.o';
+    my @of = grep { $_->{file} eq $src } @mutants;
+    push @objects, $obj;
+    push @tables, $base;
+    while (1) {
+        write_if_new($c, schema($src, grep { !$state{ $_->{id} } } @of));
+        last if is_fresh($obj, $c);
+        last if system("@cc -O1 -fno-reorder-blocks-and-partition -S -o $asm $c 2> $out/stderr") == 0
+            && system('gcc', '-c', '-o', $obj, $asm) == 0;
+        my %bad = map { m{^mutant/(\d+):.*error:} ? ($1 => 1) : () } read_lines("$out/stderr");
+        die read_lines("$out/stderr"), "$src does not compile\n" if !%bad;
+        $state{$_} = 'none' for keys %bad;
+    }
+    my $body = bodies($asm);
+    for my $m (@of) {
+        next if $state{ $m->{id} };
+        $state{ $m->{id} } = 'same' if $body->{ $m->{id} } eq $body->{ $m->{function} };
+    }
 }
 
-make_path("$out/0");
-library("$out/0", [values %object]) or die "the engine does not link\n";
+# --- all tests as one program
+
 for my $t (@tests) {
-    my $obj = object($t);
-    my $bin = $obj =~ s/\.o$//r;
-    next if ((stat $bin)[9] // 0) > (stat $obj)[9];
-    system('gcc', '-o', $bin, $obj, "-L$out/0", '-lrule', @libs) == 0 or die "$t does not link\n";
+    my $obj = "$out/t/$t.o";
+    if (!is_fresh($obj, "t/unit/$t.c")) {
+        system(@cc, '-O1', '-DTAP_STOP', "-Dmain=main_$t", '-c', '-o', $obj, "t/unit/$t.c") == 0
+            or die "$t does not compile\n";
+    }
+    push @objects, $obj;
+}
+my $run = join '', map { "extern const mutant_t mutants_${_}[];\n" } @tables;
+$run .= join '', map { "int main_$_(void);\n" } @tests;
+$run .= 'static const mutant_t *const tables[] = { ' . join(', ', map { "mutants_$_" } @tables) . ", NULL };\n";
+$run .= 'static int (*const tests[])(void) = { ' . join(', ', map { "main_$_" } @tests) . " };\n";
+write_if_new("$out/run.c", <<'C' =~ s/TABLES/$run/r);
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+typedef struct { long id; void **to; void *then; } mutant_t;
+TABLES
+/* reads: mutant, test, milliseconds of processor time that it may take;
+   answers: mutant, test, 0 if the test passed, milliseconds taken */
+int
+main(void)
+{
+    int               status, fd;
+    long              id, test, ms, i, k;
+    char              line[200];
+    pid_t             pid;
+    struct rusage     use;
+    struct rlimit     room = { (size_t) 3 << 30, (size_t) 3 << 30 };
+    struct itimerval  timer = { { 0, 0 }, { 0, 0 } };
+
+    while (fgets(line, sizeof(line), stdin) != NULL) {
+        sscanf(line, "%ld %ld %ld", &id, &test, &ms);
+        pid = fork();
+        if (pid == 0) {
+            fd = open(id == 0 ? "build/mutants-rule/log" : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+            dup2(fd, 1);
+            dup2(fd, 2);
+            close(0);
+            setrlimit(RLIMIT_AS, &room);
+            room.rlim_cur = room.rlim_max = 0;
+            setrlimit(RLIMIT_CORE, &room);
+            timer.it_value.tv_sec = ms / 1000;
+            timer.it_value.tv_usec = ms % 1000 * 1000;
+            setitimer(ITIMER_PROF, &timer, NULL);
+            alarm(60);
+            for (i = 0; id != 0 && tables[i] != NULL; i++) {
+                for (k = 0; tables[i][k].id != 0; k++) {
+                    if (tables[i][k].id == id) {
+                        *tables[i][k].to = tables[i][k].then;
+                    }
+                }
+            }
+            exit(tests[test]() != 0);
+        }
+        if (pid < 0 || wait4(pid, &status, 0, &use) != pid) {
+            return 1;
+        }
+        printf("%ld %ld %d %ld\n", id, test, status != 0,
+               (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000
+               + (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1000);
+        fflush(stdout);
+    }
+    return 0;
+}
+C
+system('gcc', '-O1', '-w', '-no-pie', '-o', "$out/run", "$out/run.c", @objects, @libs) == 0
+    or die "the tests do not link\n";
+
+sub runner {
+    my $pid = open2(my $from, my $to, "$out/run");
+    $to->autoflush(1);
+    return { pid => $pid, from => $from, to => $to };
 }
 
 # the engine that is not broken must pass, or nothing is known
-sub run_tests {
-    my ($dir) = @_;
-    local $ENV{LD_LIBRARY_PATH} = $dir;
-    for my $t (@tests) {
-        my $name = basename($t, '.c');
-        my $rc = system('timeout -k 1 ' . TIMEOUT . " $out/t/$name > $dir/log 2>&1");
-        return $name if $rc != 0;
+my @ms;
+{
+    my $lane = runner();
+    for my $i (0 .. $#tests) {
+        print { $lane->{to} } "0 $i 100000\n";
+        my (undef, undef, $bad, $ms) = split ' ', readline $lane->{from};
+        die "$tests[$i] fails without a mutant; see $out/log\n" if $bad;
+        $ms[$i] = $ms;
     }
-    return;
+    close $lane->{to};
+    waitpid $lane->{pid}, 0;
 }
 
-my $bad = run_tests("$out/0");
-die "$bad fails without a mutant; see $out/0/log\n" if defined $bad;
+# --- which test reaches which line
+
+my %reach;
+{
+    my $dir = "$out/cover";
+    make_path($dir);
+    my @obj;
+    for my $src (@rule) {
+        my $obj = "$dir/" . basename($src, '.c') . '.o';
+        push @obj, $obj;
+        next if is_fresh($obj, $src);
+        unlink $obj =~ s/o$/gcda/r, glob "$dir/*.json";
+        system(@cc, qw(-O0 --coverage -c -o), $obj, $src) == 0 or die "$src does not compile\n";
+    }
+    my @common = grep { m{/ly_\w+\.o$} } @objects;
+    for my $i (0 .. $#tests) {
+        my $kept = "$dir/$tests[$i].json";
+        if (!is_fresh($kept, @obj, "t/unit/$tests[$i].c", glob 't/vectors/rules/*')) {
+            unlink glob "$dir/*.gcda";
+            my $bin = "$dir/$tests[$i]";
+            system('gcc', '-c', @cc[ 1 .. $#cc ], '-O1', '-o', "$bin.t.o", "t/unit/$tests[$i].c") == 0
+                && system('gcc', '--coverage', '-o', $bin, "$bin.t.o", @obj, @common, @libs) == 0
+                or die "$tests[$i] does not link\n";
+            system("$bin > /dev/null 2>&1");
+            my %hit;
+            my $files = join ' ', glob "$dir/*.gcda";
+            for my $text (map { $json->decode($_) } `gcov -j -t $files`) {
+                for my $f (@{ $text->{files} }) {
+                    next if $f->{file} !~ m{^worker/rule/};
+                    $_->{count} && push @{ $hit{ $f->{file} } }, $_->{line_number} for @{ $f->{lines} };
+                }
+            }
+            open my $fh, '>', $kept or die;
+            print $fh $json->encode(\%hit);
+            close $fh;
+        }
+        my $hit = $json->decode(join '', read_lines($kept));
+        for my $file (keys %$hit) {
+            $reach{$file}{$_}{$i} = 1 for @{ $hit->{$file} };
+        }
+    }
+}
+
+# gcov counts a statement on its first line: what stands on a further line is
+# reached where the next counted line above it is, within the function
+my %counted;
+{
+    my $dir = "$out/cover";
+    for my $src (@rule) {
+        my $gcno = "$dir/" . basename($src, '.c') . '.gcno';
+        for my $text (map { $json->decode($_) } `gcov -j -t $gcno 2> /dev/null`) {
+            for my $f (@{ $text->{files} }) {
+                $counted{ $f->{file} }{ $_->{line_number} } = 1 for @{ $f->{lines} };
+            }
+        }
+    }
+}
+
+sub tests_of {
+    my ($m) = @_;
+    my ($f) = grep { $_->{name} eq $m->{function} } @{ $functions{ $m->{file} } };
+    my %t;
+    my $n = $m->{line};
+    %t = %{ $reach{ $m->{file} }{$n} // {} } if $counted{ $m->{file} }{$n};
+
+    # up to the statement's first line
+    until ($counted{ $m->{file} }{$n} && $text{ $m->{file} }[ $n - 2 ] =~ /[;{}:]\s*$|^\s*$|\*\/\s*$/) {
+        $n--;
+        last if $n <= $f->{body};
+        %t = (%t, %{ $reach{ $m->{file} }{$n} // {} });
+    }
+    return keys %t;
+}
 
 # --- one after the other, in as many lanes as asked
 
-sub try_one {
-    my ($m, $dir) = @_;
-    my $src = "$dir/$m->{base}.c";
-    open my $in, '<', $m->{file} or die;
-    my @text = <$in>;
-    close $in;
-    substr($text[ $m->{line} - 1 ], $m->{at}, length $m->{was}) = $m->{then};
-    open my $fh, '>', $src or die;
-    print $fh "#line 1 \"$m->{file}\"\n", @text;
-    close $fh;
-    return 'stillborn' if system(@cc, '-iquote', 'worker/rule', '-c', '-o', "$dir/m.o", $src) != 0;
-
-    # what the compiler makes the same of is no mutant
-    return 'same' if system('cmp', '-s', "$dir/m.o", $object{ $m->{file} }) == 0;
-    my @objects = ("$dir/m.o", map { $object{$_} } grep { $_ ne $m->{file} } @rule);
-    return 'stillborn' if !library($dir, \@objects);
-    return run_tests($dir) // 'lives';
+my (%lane, @living);
+my $select = IO::Select->new;
+my %kills;    # of a test, in a file
+for (1 .. $jobs) {
+    my $l = runner();
+    $lane{ $l->{from} } = $l;
+    $select->add($l->{from});
 }
+my @queue = grep { !$state{ $_->{id} } } @mutants;
+my ($todo, $done, $busy, $killed) = (scalar @queue, 0, 0, 0);
 
-my ($killed, $lives, $excused, $none) = (0, 0, 0, 0);
-my @survivors;
-my @lanes = (undef) x $jobs;
-my @queue = @mutants;
-my $done  = 0;
-
-sub finish {
-    my ($lane, $status) = @_;
-    my $m = $lane->{mutant};
-    my $code = $status >> 8;
-    $done++;
-    if ($code == 3 || $code == 4) {
-        $none++;
-    } elsif ($code != 0) {
-        $killed++;
-    } else {
-        my $key = "$m->{base}: " . ($m->{text} =~ s/^\s+|\s+$//gr) . " [$m->{was} -> $m->{then}]";
-        if (exists $reason{$key}) {
-            $used{$key} = 1;
-            $excused++;
-        } else {
-            $lives++;
-            push @survivors, "$m->{file}:$m->{line}: $key";
-            print "LIVES $m->{file}:$m->{line}: $key\n";
-        }
-    }
-    print "# $done of ", scalar @mutants, ": $killed killed, $lives live\n" if $done % 200 == 0;
+sub next_test {
+    my ($l) = @_;
+    my $t = shift @{ $l->{tests} };
+    return finish($l, 'lives') if !defined $t;
+    my $limit = 10 * $ms[$t] + 200;
+    $l->{test} = $t;
+    print { $l->{to} } "$l->{mutant}{id} $t $limit\n";
     return;
 }
 
-while (@queue || grep { defined } @lanes) {
-    for my $i (0 .. $#lanes) {
-        next if defined $lanes[$i] || !@queue;
-        my $m   = shift @queue;
-        my $dir = "$out/" . ($i + 1);
-        make_path($dir);
-        my $pid = fork // die "fork: $!\n";
-        if ($pid == 0) {
-            open STDERR, '>', "$dir/stderr";
-            my $r = try_one($m, $dir);
-            POSIX::_exit($r eq 'lives' ? 0 : $r eq 'stillborn' ? 3 : $r eq 'same' ? 4 : 1);
+sub finish {
+    my ($l, $what) = @_;
+    $state{ $l->{mutant}{id} } = $what;
+    $done++;
+    $killed++ if $what ne 'lives';
+    print STDERR "# $done of $todo: $killed killed\n" if $done % 200 == 0;
+    return next_mutant($l);
+}
+
+sub next_mutant {
+    my ($l) = @_;
+    while (my $m = shift @queue) {
+        my $k = $kills{ $m->{file} } //= {};
+        my @t = sort { (1 + ($k->{$b} // 0)) / ($ms[$b] + 3) <=> (1 + ($k->{$a} // 0)) / ($ms[$a] + 3) } tests_of($m);
+        if (!@t) {
+            $state{ $m->{id} } = 'unreached';
+            $done++;
+            next;
         }
-        $lanes[$i] = { pid => $pid, mutant => $m };
+        @{$l}{qw(mutant tests)} = ($m, \@t);
+        $busy++ if !$l->{busy}++;
+        return next_test($l);
     }
-    my $pid = waitpid(-1, 0);
-    for my $i (0 .. $#lanes) {
-        next if !defined $lanes[$i] || $lanes[$i]{pid} != $pid;
-        finish($lanes[$i], $?);
-        $lanes[$i] = undef;
-    }
+    $busy-- if delete $l->{busy};
+    return;
 }
 
-my $counted = $killed + $lives;
-printf "worker/rule: %d of %d mutants killed, %.1f %%; %d equivalent with a reason, %d not compiled or the same\n",
-    $killed, $counted, $counted ? 100 * $killed / $counted : 100, $excused, $none;
+next_mutant($_) for values %lane;
+while ($busy) {
+    for my $from ($select->can_read) {
+        my $l      = $lane{$from};
+        my $answer = readline $from // die "the runner ended\n";
+        my (undef, $t, $bad) = split ' ', $answer;
+        if ($bad) {
+            $kills{ $l->{mutant}{file} }{$t}++;
+            finish($l, $tests[$t]);
+        } else {
+            next_test($l);
+        }
+    }
+}
+for my $l (values %lane) {
+    close $l->{to};
+    waitpid $l->{pid}, 0;
+}
+
+# --- the table, and who lives
+
+my (%count, @contradicted);
+for my $m (@mutants) {
+    my $s = $state{ $m->{id} };
+    my ($r) = grep { "$m->{base} $m->{function}" =~ $_->{where} && $m->{shown} =~ $_->{piece} } @reason;
+    my $lives = $s eq 'lives' || $s eq 'unreached';
+    $r->{used} = 1 if $r && $lives;
+    push @contradicted, "$m->{file}:$m->{line}: $m->{shown}: $s kills it, yet: $r->{why}"
+        if $r && !$lives && $s ne 'same' && $s ne 'none';
+    push @living, $m if $lives && !$r;
+    $count{ $m->{base} }{ $lives ? $r ? 'reason' : $s : $s =~ /^(?:none|same)$/ ? $s : 'killed' }++;
+}
+
+open my $tsv, '>', "$out/living.tsv" or die;
+for my $m (@living) {
+    my $row = join "\t", "$m->{file}:$m->{line}:" . ($m->{at} + 1), $m->{function}, $m->{was}, $m->{then},
+        $state{ $m->{id} }, $m->{shown};
+    print $tsv "$row\n";
+    print "$row\n" if $list;
+}
+close $tsv;
+
+my @columns = qw(killed lives unreached reason same none);
+my %sum;
+my @times = times;
+printf "# %d s of processor time, compilers and all\n", sum0 @times;
+printf "%-22s %7s %7s %9s %10s %6s %12s %7s\n", 'file', 'killed', 'living', 'unreached', 'equivalent', 'same',
+    'not compiled', 'of 100';
+for my $base (sort(keys %count), 'all') {
+    my $c = $base eq 'all' ? \%sum : $count{$base};
+    my @n = map { $c->{$_} // 0 } @columns;
+    my $counted = $n[0] + $n[1] + $n[2];
+    printf "%-22s %7d %7d %9d %10d %6d %12d %7.1f\n", $base, @n, $counted ? 100 * $n[0] / $counted : 100;
+    next if $base eq 'all';
+    $sum{$_} += $c->{$_} // 0 for @columns;
+}
+print "not so: $_\n" for @contradicted;
 if (!$sample && !%only) {
-    print "a reason for no mutant: $_\n" for grep { !$used{$_} } sort keys %reason;
+    print "a reason for no mutant: $_->{text}\n" for grep { !$_->{used} } @reason;
 }
-exit($counted && 100 * $killed / $counted < AIM ? 1 : 0);
+my $counted = sum0 map { $sum{$_} // 0 } qw(killed lives unreached);
+exit($counted && 100 * $sum{killed} / $counted < AIM ? 1 : 0);
 
-# file: line [was -> then] ::: why it changes nothing that can be seen
+# file function ::: a piece of the line, or /a pattern/ ::: why it changes
+# nothing that can be seen.  A star in the first part stands for anything.
 __DATA__

@@ -46,6 +46,10 @@ tap_ok(const char *file, int line, bool good, const char *fmt, ...)
     if (!good) {
         tap_failed++;
         printf("#   failed at %s line %d\n", file, line);
+
+#ifdef TAP_STOP
+        exit(1);
+#endif
     }
 
     fflush(stdout);
