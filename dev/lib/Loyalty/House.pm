@@ -35,7 +35,8 @@ my @FOLDERS = qw(pg run nginx tls log bin);
 
 
 # var: where everything lies; http, https: ports; tune: dev or test;
-# owner: name of the user of the services, when this process is root
+# owner: name of the user of the services, when this process is root; via:
+# {role => folder} of another socket to PostgreSQL
 sub new {
     my ($class, %o) = @_;
 
@@ -326,7 +327,7 @@ sub write_file {
 
 sub conninfo {
     my ($self, $role, $db) = @_;
-    my $host = $self->{run} =~ s/([\\'])/\\$1/gr;
+    my $host = ($self->{via}{ $role // '' } // $self->{run}) =~ s/([\\'])/\\$1/gr;
     $host = "'$host'" if $host =~ /\s/;
     return "host=$host dbname=" . ($db // 'loyalty')
         . ($role ? " user=$role" : '');
