@@ -434,18 +434,20 @@ ngx_loyalty_zone_process(ngx_loyalty_zone_t *zone)
         }
     }
 
-    for (i = 0; i < NGX_LOYALTY_PROCESSES; i++) {
-        slot = &zone->processes[i];
+    /* free ones first: of those that a process left, its socket is to reap */
+
+    for (i = 0; i < 2 * NGX_LOYALTY_PROCESSES; i++) {
+        slot = &zone->processes[i % NGX_LOYALTY_PROCESSES];
+        n = slot->pid;
 
         /* 10 s without a beat: its process is gone */
 
-        if (slot->pid != 0
-            && ngx_loyalty_now_ms() - slot->beat < 10000)
+        if (n != 0
+            && (i < NGX_LOYALTY_PROCESSES
+                || ngx_loyalty_now_ms() - slot->beat < 10000))
         {
             continue;
         }
-
-        n = slot->pid;
 
         if (ngx_atomic_cmp_set(&slot->pid, n, (ngx_atomic_uint_t) ngx_pid)) {
             ngx_memzero((void *) slot->gauges, sizeof(slot->gauges));
