@@ -40,6 +40,8 @@ CLI_C    := $(wildcard cli/*.c)
 UNIT_C   := $(wildcard t/unit/*.c)
 UNIT_LIB := $(wildcard t/unit/lib/*.c)
 FUZZ_C   := $(wildcard t/fuzz/*.c)
+# those of them that read what the module reads
+FUZZ_NGX := body host idempotency params route
 
 # objects of a list of sources under one build flavour: $(call obj,plain,…)
 obj = $(patsubst %.c,$(B)/$(1)/%.o,$(2))
@@ -185,6 +187,36 @@ $(B)/unit-san/%: $(B)/san/t/unit/%.o $(call obj,san,$(UNIT_LIB)) \
              $(B)/san/libworker.a $(B)/san/librule.a $(B)/san/libly.a
 	@mkdir -p $(@D)
 	@$(CC) $(SAN) -o $@ $^ $(LIBS_WORKER) -lm
+
+# The module's sources as they are, with nginx's headers.  What they call of
+# nginx and no target reaches stays unresolved.
+NGX_SRC_DIR := $(or $(NGINX_SRC),/usr/share/nginx/src)/src
+NGX_INC := -Ingx_loyalty_module -Icommon -It/fuzz $(addprefix -isystem , \
+    $(NGX_SRC_DIR)/core $(NGX_SRC_DIR)/event $(NGX_SRC_DIR)/event/modules \
+    $(NGX_SRC_DIR)/os/unix $(NGX_SRC_DIR)/http $(NGX_SRC_DIR)/http/modules \
+    $(NGX_SRC_DIR)/http/v2 $(B)/module /usr/include/postgresql)
+NGX_FUZZ_O := $(addprefix $(B)/fuzz-obj/, $(FUZZ_NGX:%=t/fuzz/%.o) \
+    t/fuzz/lib/nginx.o \
+    $(patsubst %.c,%.o,$(wildcard ngx_loyalty_module/*.c)))
+
+# `config` has nginx's configure write the headers of this machine
+$(NGX_FUZZ_O): $(B)/fuzz-obj/%.o: %.c | $(MODULE)
+	@mkdir -p $(@D)
+	@echo '  CC  $<  (fuzz)'
+	@$(CLANG) -std=gnu11 -D_GNU_SOURCE= -O1 -g -w \
+	    -fsanitize=fuzzer-no-link,address,undefined \
+	    -fno-sanitize=nonnull-attribute,pointer-overflow \
+	    -fno-sanitize-recover=undefined $(NGX_INC) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz-obj/libmodule.a: $(filter $(B)/fuzz-obj/ngx_loyalty_module/%, \
+                           $(NGX_FUZZ_O))
+
+$(FUZZ_NGX:%=$(B)/fuzz/%): $(B)/fuzz/%: $(B)/fuzz-obj/t/fuzz/%.o \
+                           $(B)/fuzz-obj/t/fuzz/lib/nginx.o \
+                           $(B)/fuzz-obj/libmodule.a $(B)/fuzz-obj/libly.a
+	@mkdir -p $(@D)
+	@$(CLANG) -fsanitize=fuzzer,address,undefined -no-pie \
+	    -Wl,--unresolved-symbols=ignore-all -o $@ $^ $(LIBS_WORKER)
 
 $(B)/fuzz/%: $(B)/fuzz-obj/t/fuzz/%.o $(B)/fuzz-obj/libworker.a \
              $(B)/fuzz-obj/librule.a $(B)/fuzz-obj/libly.a

@@ -31,7 +31,8 @@ my %floor = (
                              [$nginx, $pq, $hiredis, $openssl]],
     'cli' => [qr{^(?:common|worker/rule|cli)/}, [$pq, $curl, $openssl, $argon]],
     't/unit' => [qr{^(?:common|worker|cli|t)/}, [$openssl, $yajl, $curl]],
-    't/fuzz' => [qr{^(?:common|worker|cli|t)/}, [$openssl, $yajl, $curl]],
+    't/fuzz' => [qr{^(?:common|worker|cli|ngx_loyalty_module|t)/},
+                 [$openssl, $yajl, $curl]],
 );
 
 # one file of each program speaks to the database
@@ -113,7 +114,8 @@ sub base { my ($n) = $_[0] =~ m{([^/]+)\.\w+$}; return $n }
 
 sub find {
     my ($file, $header) = @_;
-    for my $dir (dirname($file), 'common', 'worker', 'worker/rule', 'cli', '.') {
+    for my $dir (dirname($file), qw(common worker worker/rule cli),
+                 $file =~ m{^t/fuzz/} ? qw(ngx_loyalty_module t/fuzz) : (), '.') {
         my $path = $dir eq '.' ? $header : "$dir/$header";
         1 while $path =~ s{(^|/)(?!\.\.)[^/]+/\.\./}{$1};
         $path =~ s{^\./}{};
