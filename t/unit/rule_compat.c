@@ -159,6 +159,158 @@ lines(void)
 }
 
 
+/* the order of members, each kind of unit, what JSON has no word for */
+static void
+printed(void)
+{
+    line_is("{\"rule\":{\"b\":1,\"99\":2}}",
+            "{\"result\":{\"99\":2,\"b\":1}}");
+    line_is("{\"rule\":{\"1\":1,\"2\":2}}",
+            "{\"result\":{\"1\":1,\"2\":2}}");
+    line_is("{\"rule\":{\"a\":1,\"\":2}}",
+            "{\"result\":{\"a\":1,\"\":2}}");
+    line_is("{\"rule\":{\"b\":1,\"9\":2,\"10\":3}}",
+            "{\"result\":{\"9\":2,\"10\":3,\"b\":1}}");
+    line_is("{\"rule\":{\"b\":1,\"4294967294\":2}}",
+            "{\"result\":{\"4294967294\":2,\"b\":1}}");
+    line_is("{\"rule\":{\"b\":1,\"4294967295\":2}}",
+            "{\"result\":{\"b\":1,\"4294967295\":2}}");
+    line_is("{\"rule\":{\"b\":1,\"18446744073709551617\":2}}",
+            "{\"result\":{\"b\":1,\"18446744073709551617\":2}}");
+    line_is("{\"rule\":{\"b\":1,\"01\":2}}",
+            "{\"result\":{\"b\":1,\"01\":2}}");
+    line_is("{\"rule\":{\"b\":1,\"0\":2}}",
+            "{\"result\":{\"0\":2,\"b\":1}}");
+    line_is("{\"rule\":{\"b\":1,\"/\":2}}",
+            "{\"result\":{\"b\":1,\"/\":2}}");
+    line_is("{\"rule\":{\"b\":1,\":\":2}}",
+            "{\"result\":{\"b\":1,\":\":2}}");
+    line_is("{\"rule\":{\"2\":1,\"a\":0,\"1\":1,\"3\":1}}",
+            "{\"result\":{\"1\":1,\"2\":1,\"3\":1,\"a\":0}}");
+    line_is("{\"rule\":[72057594037927936,-72057594037927936,9007199254740992"
+            "]}",
+            "{\"result\":[72057594037927940,-72057594037927940,90071992547409"
+            "92]}");
+    line_is("{\"rule\":\"\\b\\t\\n\\u000b\\f\\r\\u000e\\u001f !\\\"\\\\/\"}",
+            "{\"result\":\"\\b\\t\\n\\u000b\\f\\r\\u000e\\u001f "
+            "!\\\"\\\\/\"}");
+    line_is("{\"rule\":\"\\u0007\\u0008\\u000c\"}",
+            "{\"result\":\"\\u0007\\b\\f\"}");
+    line_is("{\"rule\":\"\\u007f\\u0080\\u07ff\\u0800\\ud7ff\"}",
+            "{\"result\":\"\177\302\200\337\277\340\240\200\355\237\277\"}");
+    line_is("{\"rule\":\"\\ue000\\uffff\\ud800\\udc00\\udbff\\udfff\"}",
+            "{\"result\":\"\356\200\200\357\277\277\360\220\200\200\364\217"
+            "\277\277\"}");
+    line_is("{\"rule\":{\"substr\":[\"\\ud83d\\ude00\",0,1]}}",
+            "{\"result\":\"\\ud83d\"}");
+    line_is("{\"rule\":{\"substr\":[\"\\ud800\\udc00\",0,1]}}",
+            "{\"result\":\"\\ud800\"}");
+    line_is("{\"rule\":{\"substr\":[\"\\udbff\\udfff\",1]}}",
+            "{\"result\":\"\\udfff\"}");
+    line_is("{\"rule\":{\"cat\":[\"x\",{\"substr\":[\"\\ud83d\\ude00\",1]}]}}",
+            "{\"result\":\"x\\ude00\"}");
+    line_is("{\"rule\":{\"cat\":[{\"substr\":[\"\\ud83d\\ude00\",0,1]},\"\\ue"
+            "000\"]}}",
+            "{\"result\":\"\\ud83d\356\200\200\"}");
+    line_is("{\"rule\":{\"cat\":[{\"substr\":[\"\\ud83d\\ude00\",0,1]},\"x\"]"
+            "}}",
+            "{\"result\":\"\\ud83dx\"}");
+    line_is("{\"rule\":{\"map\":[[\"\\ud800\\udc00\",\"\\udbff\\udfff\"],{\"c"
+            "at\":[{\"substr\":[{\"var\":\"\"},0,1]},{\"substr\":[{\"var\":\""
+            "\"},0,1]}]}]}}",
+            "{\"result\":[\"\\ud800\\ud800\",\"\\udbff\\udbff\"]}");
+    line_is("{\"rule\":{\"map\":[[\"\\ud800\\udc00\",\"\\udbff\\udfff\"],{\"c"
+            "at\":[{\"substr\":[{\"var\":\"\"},1]},{\"substr\":[{\"var\":\"\""
+            "},1]}]}]}}",
+            "{\"result\":[\"\\udc00\\udc00\",\"\\udfff\\udfff\"]}");
+    line_is("{\"rule\":{\"reduce\":[[1],{\"var\":\"\"},{\"and\":[]}]}}",
+            "{\"result\":{\"current\":1}}");
+    line_is("{\"rule\":{\"reduce\":[[1],{\"var\":\"\"},2]}}",
+            "{\"result\":{\"current\":1,\"accumulator\":2}}");
+    line_is("{\"rule\":[{\"and\":[]},{\"/\":[1,0]}]}",
+            "{\"result\":[null,null]}");
+    line_is("{\"rule\":{\"cat\":[{\"/\":[1,0]},{\"/\":[-1,0]},{\"/\":[0,0]}]}"
+            "}",
+            "{\"result\":\"Infinity-InfinityNaN\"}");
+}
+
+
+/* the last step that is allowed, and the first that is not */
+static void
+steps(void)
+{
+    unsigned      i, pad;
+    ly_buf_t      b, out;
+    ly_arena_t   *a;
+
+    static const char  spent[] = "{\"error\":{\"code\":\"steps.exhausted\","
+                                 "\"detail\":\"\"}}";
+
+    for (pad = 57; pad <= 58; pad++) {
+        a = ly_arena_create((size_t) 64 << 20, NULL);
+        ly_buf_init(&b, 1 << 20, NULL);
+        ly_buf_init(&out, 1 << 20, NULL);
+
+        /* 1 for the list, 1 for each number in it, 4 to get at the data, 102
+           for each of its 49019 elements: an if, 100 conditions, the rest */
+        ly_buf_cstr(&b, "{\"rule\":[{\"map\":[{\"var\":\"\"},{\"if\":[");
+
+        for (i = 0; i < 100; i++) {
+            ly_buf_cstr(&b, "0,1,");
+        }
+
+        ly_buf_cstr(&b, "7]}]}");
+
+        for (i = 0; i < pad; i++) {
+            ly_buf_cstr(&b, ",0");
+        }
+
+        ly_buf_cstr(&b, "],\"data\":[0");
+
+        for (i = 1; i < 49019; i++) {
+            ly_buf_cstr(&b, ",0");
+        }
+
+        ly_buf_cstr(&b, "]}");
+
+        ok(rule_compat_line(a, ly_buf_view(&b), &out) == LY_OK
+           && (pad == 57 ? ly_str_starts(ly_buf_view(&out),
+                                         ly_str("{\"result\":[[7,7,"))
+                         : ly_str_eq(ly_buf_view(&out), ly_str_c(spent))),
+           "%u steps", 4999943 + pad);
+        ly_buf_free(&b);
+        ly_buf_free(&out);
+        ly_arena_destroy(a);
+    }
+}
+
+
+/* a result that the buffer does not hold leaves what stood there */
+static void
+room(void)
+{
+    ly_buf_t     b;
+    ly_arena_t  *a;
+
+    static const char  line[] = "{\"rule\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,"
+                                "15,16,17,18,19,20,21,22,23,24,25,26]}";
+
+    a = ly_arena_create((size_t) 1 << 20, NULL);
+    ly_buf_init(&b, 70, NULL);
+    ly_buf_cstr(&b, "before:");
+    is_int(rule_compat_line(a, ly_str_c(line), &b), LY_OK, "too long");
+    is_str(ly_buf_view(&b), ly_str("before:{\"error\":{\"code\":\"result.too_"
+                                   "large\",\"detail\":\"\"}}"),
+           "a result that is too large");
+    ly_buf_free(&b);
+    ly_buf_init(&b, 30, NULL);
+    is_int(rule_compat_line(a, ly_str_c(line), &b), LY_LIMIT,
+           "no room to say so");
+    ly_buf_free(&b);
+    ly_arena_destroy(a);
+}
+
+
 /* every rule of the vectors can be said in English */
 static void
 english(void)
@@ -298,8 +450,11 @@ main(void)
     ok(vec_file(arena, "t/vectors/rules/compat.json", &text), "our own cases");
     cases(text, 900, "our own cases");
     ok(vec_file(arena, "t/vectors/rules/compat_edges.json", &text), "edges");
-    cases(text, 748, "edges of coercion, texts and lists");
+    cases(text, 2305, "edges of coercion, texts and lists");
     lines();
+    printed();
+    steps();
+    room();
     english();
     catalogues();
     ly_arena_destroy(arena);

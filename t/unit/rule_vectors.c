@@ -171,16 +171,17 @@ cookbook_case(ly_arena_t *a, const ly_json_node_t *recipe,
 }
 
 
+/* recipes with their cases, as many as there should be */
 static void
-cookbook(void)
+recipes(const char *path, unsigned want)
 {
     unsigned               n, at;
     ly_arena_t            *a;
     ly_json_node_t        *root;
     const ly_json_node_t  *recipe, *c;
 
-    root = load("t/vectors/rules/cookbook.json");
-    ok(root != NULL, "the cookbook is there");
+    root = load(path);
+    ok(root != NULL, "%s is there", path);
     a = ly_arena_create((size_t) 256 << 20, NULL);
     n = 0;
 
@@ -198,7 +199,7 @@ cookbook(void)
         }
     }
 
-    is_int(n, 20, "twenty recipes");
+    is_int(n, want, "as many as there should be");
     ly_arena_destroy(a);
 }
 
@@ -301,7 +302,8 @@ main(void)
         return 1;
     }
 
-    cookbook();
+    recipes("t/vectors/rules/cookbook.json", 20);
+    recipes("t/vectors/rules/lines.json", 4);
     strict();
     faults();
     ly_arena_destroy(arena);

@@ -69,10 +69,6 @@ rule_js_var(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
             continue;
         }
 
-        if (data->kind <= RULE_JS_NULL) {
-            return otherwise;
-        }
-
         data = rule_js_get(x, data, a->s + start, i - start);
         start = i + 1;
 
@@ -398,8 +394,8 @@ rule_js_merge(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
         total += args->e[i]->kind == RULE_JS_ARRAY ? args->e[i]->n : 1;
     }
 
-    if (total > UINT32_MAX / 16) {
-        return rule_js_fail(x, "memory.exhausted", ly_str_of(NULL, 0));
+    if (total > RULE_JS_UNITS) {
+        return rule_js_fail(x, "memory.exhausted", rule_none);
     }
 
     out = rule_js_array(x, (uint32_t) total);
@@ -426,31 +422,26 @@ rule_js_merge(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
 static bool
 rule_js_text_in(const rule_js_t *hay, const rule_js_t *needle)
 {
-    if (needle->n == 0) {
-        return true;
-    }
-
-    /* at an even address only: a unit is two bytes */
-    const unsigned char  *p, *end, *q;
+    const unsigned char  *p, *end;
 
     p = (const unsigned char *) hay->s;
-    end = p + (size_t) hay->n * 2;
+    end = (const unsigned char *) (hay->s + hay->n);
 
-    while ((size_t) (end - p) >= (size_t) needle->n * 2) {
-        q = memmem(p, (size_t) (end - p), needle->s, (size_t) needle->n * 2);
+    for ( ;; ) {
+        p = memmem(p, (size_t) (end - p), needle->s,
+                   needle->n * sizeof(*needle->s));
 
-        if (q == NULL) {
+        if (p == NULL) {
             return false;
         }
 
-        if ((q - (const unsigned char *) hay->s) % 2 == 0) {
+        /* at the bounds of units only */
+        if ((p - (const unsigned char *) hay->s) % 2 == 0) {
             return true;
         }
 
-        p = q + 1;
+        p++;
     }
-
-    return false;
 }
 
 
@@ -502,17 +493,13 @@ rule_js_cat(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
         n += parts->e[i]->n;
     }
 
-    u = n > UINT32_MAX / 4 ? NULL
-                           : ly_arena_alloc(x->arena, (n + 1) * sizeof(*u));
+    u = n > RULE_JS_UNITS ? NULL : ly_arena_alloc(x->arena, n * sizeof(*u));
     if (u == NULL) {
-        return rule_js_fail(x, "memory.exhausted", ly_str_of(NULL, 0));
+        return rule_js_fail(x, "memory.exhausted", rule_none);
     }
 
     for (i = 0, n = 0; i < args->n; i++) {
-        if (parts->e[i]->n > 0) {
-            memcpy(u + n, parts->e[i]->s, parts->e[i]->n * sizeof(*u));
-        }
-
+        memcpy(u + n, parts->e[i]->s, parts->e[i]->n * sizeof(*u));
         n += parts->e[i]->n;
     }
 
@@ -970,10 +957,11 @@ rule_js_apply(rule_js_ctx_t *x, const rule_js_t *logic, const rule_js_t *data)
     uint32_t    i;
     rule_js_t  *out;
 
-    if (x->steps-- <= 1) {
-        x->steps = 1;
-        return rule_js_fail(x, "steps.exhausted", ly_str_of(NULL, 0));
+    if (x->steps == 0) {
+        return rule_js_fail(x, "steps.exhausted", rule_none);
     }
+
+    x->steps--;
 
     if (logic->kind == RULE_JS_ARRAY) {
         out = rule_js_array(x, logic->n);

@@ -10,6 +10,12 @@
 #include "rule_int.h"
 
 
+/* a text's units, a list's elements: what is computed in 32 bits */
+#define RULE_JS_UNITS  ((uint64_t) INT32_MAX)
+
+#define rule_none      ly_str_of(NULL, 0)
+
+
 typedef enum {
     RULE_JS_UNDEFINED = 0,
     RULE_JS_NULL,

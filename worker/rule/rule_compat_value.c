@@ -9,14 +9,15 @@
 #include "../../common/ly_banned.h"
 
 
-#define RULE_JS_TEXT  400       /* of a number that is parsed */
-
+static const uint16_t  rule_js_nothing[1];
 
 const rule_js_t  rule_js_undefined = { .kind = RULE_JS_UNDEFINED };
 const rule_js_t  rule_js_null = { .kind = RULE_JS_NULL };
 const rule_js_t  rule_js_true = { .kind = RULE_JS_BOOL, .b = true };
 const rule_js_t  rule_js_false = { .kind = RULE_JS_BOOL, .b = false };
-const rule_js_t  rule_js_empty = { .kind = RULE_JS_STRING };
+const rule_js_t  rule_js_empty = {
+    .kind = RULE_JS_STRING, .s = rule_js_nothing
+};
 
 
 const rule_js_t *
@@ -31,15 +32,16 @@ rule_js_fail(rule_js_ctx_t *x, const char *code, ly_str_t detail)
 }
 
 
+/* counts have 32 bits, so that no size wraps */
 static void *
-rule_js_alloc(rule_js_ctx_t *x, size_t n, size_t size)
+rule_js_alloc(rule_js_ctx_t *x, size_t size)
 {
     void  *p;
 
-    p = n > SIZE_MAX / 2 / size ? NULL : ly_arena_alloc(x->arena, n * size);
+    p = ly_arena_alloc(x->arena, size);
 
     if (p == NULL) {
-        (void) rule_js_fail(x, "memory.exhausted", ly_str_of(NULL, 0));
+        (void) rule_js_fail(x, "memory.exhausted", rule_none);
     }
 
     return p;
@@ -51,11 +53,10 @@ rule_js_new(rule_js_ctx_t *x, uint8_t kind)
 {
     rule_js_t  *v;
 
-    v = rule_js_alloc(x, 1, sizeof(*v));
+    v = rule_js_alloc(x, sizeof(*v));
 
     if (v != NULL) {
-        memset(v, 0, sizeof(*v));
-        v->kind = kind;
+        *v = (rule_js_t) { .kind = kind };
     }
 
     return v;
@@ -105,7 +106,7 @@ rule_js_array(rule_js_ctx_t *x, uint32_t n)
     }
 
     v->n = n;
-    v->e = rule_js_alloc(x, (size_t) n + 1, sizeof(*v->e));
+    v->e = rule_js_alloc(x, n * sizeof(*v->e));
 
     return v->e == NULL ? NULL : v;
 }
@@ -120,7 +121,7 @@ rule_js_utf8(rule_js_ctx_t *x, ly_str_t s)
 
     static const unsigned char  lead[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
 
-    u = rule_js_alloc(x, s.len + 1, sizeof(*u));
+    u = rule_js_alloc(x, s.len * sizeof(*u));
     if (u == NULL) {
         return NULL;
     }
@@ -153,7 +154,7 @@ rule_js_index(const uint16_t *s, uint32_t n, uint32_t *out)
     uint64_t  v;
     uint32_t  i;
 
-    if (n == 0 || n > 10 || (n > 1 && s[0] == '0')) {
+    if (n == 0 || (n > 1 && s[0] == '0')) {
         return false;
     }
 
@@ -163,10 +164,10 @@ rule_js_index(const uint16_t *s, uint32_t n, uint32_t *out)
         }
 
         v = v * 10 + (s[i] - '0');
-    }
 
-    if (v >= UINT32_MAX) {
-        return false;
+        if (v >= UINT32_MAX) {
+            return false;
+        }
     }
 
     *out = (uint32_t) v;
@@ -217,7 +218,7 @@ rule_js_container(rule_js_ctx_t *x, const ly_json_node_t *node)
     if (node->type == LY_JSON_OBJECT) {
         v->kind = RULE_JS_OBJECT;
         v->n = 0;
-        v->k = rule_js_alloc(x, (size_t) node->count + 1, sizeof(*v->k));
+        v->k = rule_js_alloc(x, node->count * sizeof(*v->k));
 
         if (v->k == NULL) {
             return NULL;
@@ -252,7 +253,7 @@ rule_js_container(rule_js_ctx_t *x, const ly_json_node_t *node)
 const rule_js_t *
 rule_js_from(rule_js_ctx_t *x, const ly_json_node_t *node)
 {
-    char  *text;
+    ly_str_t  text;
 
     switch (node->type) {
 
@@ -266,16 +267,11 @@ rule_js_from(rule_js_ctx_t *x, const ly_json_node_t *node)
         return &rule_js_false;
 
     case LY_JSON_NUMBER:
-        text = rule_js_alloc(x, node->text.len + 1, 1);
-
-        if (text == NULL) {
-            return NULL;
+        if (ly_arena_str(x->arena, node->text, &text) != LY_OK) {
+            return rule_js_fail(x, "memory.exhausted", rule_none);
         }
 
-        memcpy(text, node->text.data, node->text.len);
-        text[node->text.len] = '\0';
-
-        return rule_js_number(x, strtod(text, NULL));
+        return rule_js_number(x, strtod((const char *) text.data, NULL));
 
     case LY_JSON_STRING:
         return rule_js_utf8(x, node->text);
@@ -301,29 +297,18 @@ rule_js_space(uint16_t c)
 static size_t
 rule_js_number_text(double d, char *out, size_t size)
 {
-    int       n;
     char      text[40];
     ly_buf_t  b;
 
     /* whole digits past 2^53 would be kept as they are: an exponent has the
        number rounded as a double's text is */
-    n = snprintf(text, sizeof(text),
-                 d > -0x1p53 && d < 0x1p53 ? "%.17g" : "%.16e", d);
+    (void) snprintf(text, sizeof(text),
+                    d > -0x1p53 && d < 0x1p53 ? "%.17g" : "%.16e", d);
 
     ly_buf_init_fixed(&b, out, size);
 
-    if (n < 0 || ly_canon_number(ly_str_of(text, (size_t) n), &b) != LY_OK) {
-        return 0;
-    }
-
-    return b.len;
-}
-
-
-static const rule_js_t *
-rule_js_ascii(rule_js_ctx_t *x, const char *s, size_t n)
-{
-    return rule_js_utf8(x, ly_str_of(s, n));
+    /* a finite number always has a text, of 25 bytes at most */
+    return ly_canon_number(ly_str_c(text), &b) == LY_OK ? b.len : 0;
 }
 
 
@@ -336,24 +321,24 @@ rule_js_join(rule_js_ctx_t *x, const rule_js_t *v)
     uint64_t           n;
     const rule_js_t  **part;
 
-    part = rule_js_alloc(x, (size_t) v->n + 1, sizeof(*part));
+    part = rule_js_alloc(x, v->n * sizeof(*part));
     if (part == NULL) {
         return NULL;
     }
 
-    for (i = 0, n = 0; i < v->n; i++) {
+    for (i = 0, n = v->n; i < v->n; i++) {
         part[i] = v->e[i]->kind <= RULE_JS_NULL ? &rule_js_empty
                                                 : rule_js_string(x, v->e[i]);
         if (part[i] == NULL) {
             return NULL;
         }
 
-        n += part[i]->n + 1;
+        n += part[i]->n;
     }
 
-    u = n > UINT32_MAX / 2 ? NULL : rule_js_alloc(x, n + 1, sizeof(*u));
+    u = n > RULE_JS_UNITS ? NULL : rule_js_alloc(x, n * sizeof(*u));
     if (u == NULL) {
-        return rule_js_fail(x, "memory.exhausted", ly_str_of(NULL, 0));
+        return rule_js_fail(x, "memory.exhausted", rule_none);
     }
 
     for (i = 0, n = 0; i < v->n; i++) {
@@ -361,10 +346,7 @@ rule_js_join(rule_js_ctx_t *x, const rule_js_t *v)
             u[n++] = ',';
         }
 
-        if (part[i]->n > 0) {
-            memcpy(u + n, part[i]->s, part[i]->n * sizeof(*u));
-        }
-
+        memcpy(u + n, part[i]->s, part[i]->n * sizeof(*u));
         n += part[i]->n;
     }
 
@@ -384,7 +366,7 @@ rule_js_object_text(rule_js_ctx_t *x, const rule_js_t *v)
                             ly_str("an object that has no text"));
     }
 
-    return rule_js_ascii(x, "[object Object]", 15);
+    return rule_js_utf8(x, ly_str("[object Object]"));
 }
 
 
@@ -397,26 +379,26 @@ rule_js_string(rule_js_ctx_t *x, const rule_js_t *v)
     switch (v->kind) {
 
     case RULE_JS_UNDEFINED:
-        return rule_js_ascii(x, "undefined", 9);
+        return rule_js_utf8(x, ly_str("undefined"));
 
     case RULE_JS_NULL:
-        return rule_js_ascii(x, "null", 4);
+        return rule_js_utf8(x, ly_str("null"));
 
     case RULE_JS_BOOL:
-        return rule_js_ascii(x, v->b ? "true" : "false", v->b ? 4 : 5);
+        return rule_js_utf8(x, v->b ? ly_str("true") : ly_str("false"));
 
     case RULE_JS_NUMBER:
         if (isnan(v->d)) {
-            return rule_js_ascii(x, "NaN", 3);
+            return rule_js_utf8(x, ly_str("NaN"));
         }
 
         if (isinf(v->d)) {
-            return v->d > 0 ? rule_js_ascii(x, "Infinity", 8)
-                            : rule_js_ascii(x, "-Infinity", 9);
+            return rule_js_utf8(x, signbit(v->d) ? ly_str("-Infinity")
+                                                 : ly_str("Infinity"));
         }
 
         n = rule_js_number_text(v->d, text, sizeof(text));
-        return rule_js_ascii(x, text, n);
+        return rule_js_utf8(x, ly_str_of(text, n));
 
     case RULE_JS_STRING:
         return v;
@@ -434,10 +416,9 @@ rule_js_string(rule_js_ctx_t *x, const rule_js_t *v)
 static uint32_t
 rule_js_decimal(const uint16_t *s, uint32_t n)
 {
-    uint32_t  i, start, digits, exp;
+    uint32_t  i, digits, exp;
 
     i = n > 0 && (s[0] == '+' || s[0] == '-');
-    start = i;
 
     if (n - i >= 8) {
         static const char  word[] = "Infinity";
@@ -468,10 +449,6 @@ rule_js_decimal(const uint16_t *s, uint32_t n)
         return 0;
     }
 
-    if (i == start + 1 && s[start] == '.') {
-        return 0;
-    }
-
     if (i < n && (s[i] == 'e' || s[i] == 'E')) {
         exp = i + 1;
 
@@ -498,7 +475,7 @@ rule_js_decimal_value(rule_js_ctx_t *x, const uint16_t *s, uint32_t n)
     char      *text;
     uint32_t   i;
 
-    text = rule_js_alloc(x, (size_t) n + 1, 1);
+    text = rule_js_alloc(x, (size_t) n + 1);
     if (text == NULL) {
         return NAN;
     }
@@ -814,7 +791,8 @@ rule_js_print_text(const rule_js_t *v, ly_buf_t *b)
         if (c >= 0xd800 && c < 0xdc00 && i + 1 < v->n
             && v->s[i + 1] >= 0xdc00 && v->s[i + 1] < 0xe000)
         {
-            c = 0x10000 + ((c - 0xd800) << 10) + (v->s[++i] - 0xdc00u);
+            /* (0xd800 << 10) + 0xdc00 - 0x10000 */
+            c = (c << 10) + v->s[++i] - 0x35fdc00;
             o[0] = (unsigned char) (0xf0 | c >> 18);
             o[1] = (unsigned char) (0x80 | (c >> 12 & 63));
             o[2] = (unsigned char) (0x80 | (c >> 6 & 63));
