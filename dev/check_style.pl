@@ -50,6 +50,9 @@ for my $file (@files) {
             complain("$file:$.: a tab") if $line =~ /\t/;
         }
 
+        complain("$file:$.: over 100 columns")
+            if $file =~ m{^t/.*\.mjs$} && columns($line) > 100;
+
         next if !$c || $generated;
         complain("$file:$.: over 79 columns") if columns($line) > 79;
         complain("$file:$.: a tab") if $line =~ /\t/;

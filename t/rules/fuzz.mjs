@@ -40,7 +40,8 @@ export function options(args = process.argv.slice(2)) {
  */
 export async function compareLines({ tool, cases, seed, generate, expect, show = 3 }) {
     const child = spawn(tool[0], tool.slice(1), { stdio: ['pipe', 'pipe', 'inherit'] });
-    const answers = readline.createInterface({ input: child.stdout, crlfDelay: Infinity })[Symbol.asyncIterator]();
+    const input = readline.createInterface({ input: child.stdout, crlfDelay: Infinity });
+    const answers = input[Symbol.asyncIterator]();
     const gone = new Promise((resolve) => { child.on('close', resolve); });
     child.stdin.on('error', () => {});
 
@@ -59,17 +60,21 @@ export async function compareLines({ tool, cases, seed, generate, expect, show =
         for (const [s, line, want] of batch) {
             const { value: got } = await answers.next();
             compared++;
-            const kind = /^\{"error":\{"code":"([^"]*)"/.exec(want)?.[1] ?? /^\{"result":\{"outcome":"(\w+)"/.exec(want)?.[1] ?? 'value';
+            const kind = /^\{"error":\{"code":"([^"]*)"/.exec(want)?.[1]
+                ?? /^\{"result":\{"outcome":"(\w+)"/.exec(want)?.[1] ?? 'value';
             answered[kind] = (answered[kind] ?? 0) + 1;
             if (got === want) { continue; }
             if (different++ < show) {
-                process.stdout.write(`seed ${s}\n  line   ${line}\n  engine ${got}\n  other  ${want}\n`);
+                process.stdout.write(
+                    `seed ${s}\n  line   ${line}\n  engine ${got}\n  other  ${want}\n`);
             }
         }
     }
     child.stdin.end();
     const code = await gone;
-    const kinds = Object.entries(answered).sort((a, b) => b[1] - a[1]).map(([k, n]) => `${k} ${n}`).join(', ');
-    process.stdout.write(`${compared} compared, ${different} different, from seed ${seed}: ${kinds}\n`);
+    const kinds = Object.entries(answered).sort((a, b) => b[1] - a[1])
+        .map(([k, n]) => `${k} ${n}`).join(', ');
+    process.stdout.write(
+        `${compared} compared, ${different} different, from seed ${seed}: ${kinds}\n`);
     return different || compared === 0 || code !== 0 ? 1 : 0;
 }

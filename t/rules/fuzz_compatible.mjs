@@ -15,37 +15,53 @@ const engine = new LogicEngine();
 const { cases, seed, tool, show } = options();
 let r;
 
-const NUMBERS = [0, 1, -1, 2, 3, 10, 1.5, -0.25, 0.1, 100, 1e21, 1e-7, 123456789, 9007199254740993, -7];
-const TEXTS = ['', 'a', 'b', 'ab', '1', '01', '1.5', ' 3 ', '-2', 'x1', 'é', '😀z', '0x10', 'apple', 'true', '1e3'];
-const NAMES = ['a', 'b', 'c', 'n', 's', 'list', 'items', 'deep.x', 'deep.y.0', 'items.1.q', 'list.0', 'none', 'deep', 'list.length'];
+const NUMBERS = [0, 1, -1, 2, 3, 10, 1.5, -0.25, 0.1, 100, 1e21, 1e-7, 123456789, 9007199254740993,
+                 -7];
+const TEXTS = ['', 'a', 'b', 'ab', '1', '01', '1.5', ' 3 ', '-2', 'x1', 'é', '😀z', '0x10', 'apple',
+               'true', '1e3'];
+const NAMES = ['a', 'b', 'c', 'n', 's', 'list', 'items', 'deep.x', 'deep.y.0', 'items.1.q',
+               'list.0', 'none', 'deep', 'list.length'];
 
-const scalar = () => r.pick([() => r.pick(NUMBERS), () => r.pick(TEXTS), () => r.chance(0.5), () => null])();
+const scalar =
+    () => r.pick([() => r.pick(NUMBERS), () => r.pick(TEXTS), () => r.chance(0.5), () => null])();
 
 function value(depth) {
     if (depth > 0 && r.chance(0.25)) {
         if (r.chance(0.6)) { return Array.from({ length: r.int(0, 4) }, () => value(depth - 1)); }
-        return Object.fromEntries(Array.from({ length: r.pick([0, 2, 2, 3]) }, (_, i) => ['pqr'[i], value(depth - 1)]));
+        return Object.fromEntries(Array.from({ length: r.pick([0, 2, 2, 3]) },
+                                             (_, i) => ['pqr'[i], value(depth - 1)]));
     }
     return scalar();
 }
 
 function data() {
     if (r.chance(0.05)) { return value(1); }
-    return { a: r.pick(NUMBERS), b: r.chance(0.8) ? scalar() : undefined, c: scalar(), n: r.pick(NUMBERS), s: r.pick(TEXTS),
-             list: Array.from({ length: r.int(0, 4) }, scalar), deep: { x: scalar(), y: [scalar()] },
-             items: Array.from({ length: r.int(0, 3) }, () => ({ q: r.pick(NUMBERS), s: r.pick(TEXTS), l: [scalar()] })) };
+    return { a: r.pick(NUMBERS), b: r.chance(0.8) ? scalar() : undefined, c: scalar(),
+             n: r.pick(NUMBERS), s: r.pick(TEXTS),
+             list: Array.from({ length: r.int(0, 4) }, scalar),
+             deep: { x: scalar(), y: [scalar()] },
+             items: Array.from({ length: r.int(0, 3) },
+                               () => ({ q: r.pick(NUMBERS), s: r.pick(TEXTS), l: [scalar()] })) };
 }
 
 let inside = 0;
 
 function variable() {
-    if (inside && r.chance(0.7)) { return { var: r.pick(['', 'q', 's', 'l.0', 'current', 'accumulator', 'current.q']) }; }
+    if (inside && r.chance(0.7)) {
+        return { var: r.pick(['', 'q', 's', 'l.0', 'current', 'accumulator', 'current.q']) };
+    }
     return r.pick([() => ({ var: r.pick(NAMES) }), () => ({ var: [r.pick(NAMES)] }),
-                   () => ({ var: [r.pick(NAMES), scalar()] }), () => ({ var: r.pick(['', 0, 1, null]) })])();
+                   () => ({ var: [r.pick(NAMES), scalar()] }),
+                   () => ({ var: r.pick(['', 0, 1, null]) })])();
 }
 
 const args = (low, high, depth) => Array.from({ length: r.int(low, high) }, () => rule(depth));
-const over = (depth) => r.pick([() => ({ var: r.pick(['list', 'items']) }), () => Array.from({ length: r.int(0, 3) }, () => rule(depth)), () => rule(depth)])();
+const folded = () => (
+    { [r.pick(['+', 'cat', 'max'])]: [{ var: 'current' }, { var: 'accumulator' }] });
+const over = (depth) => r.pick([
+    () => ({ var: r.pick(['list', 'items']) }),
+    () => Array.from({ length: r.int(0, 3) }, () => rule(depth)),
+    () => rule(depth)])();
 function body(depth) {
     inside++;
     const b = rule(depth);
@@ -64,18 +80,21 @@ const OPS = [
     (d) => ({ '-': args(1, 1, d) }),
     (d) => ({ [r.pick(['min', 'max'])]: args(1, 3, d) }),
     (d) => ({ [r.pick(['map', 'filter', 'all', 'none', 'some'])]: [over(d), body(d)] }),
-    (d) => ({ reduce: [over(d), r.chance(0.6) ? { [r.pick(['+', 'cat', 'max'])]: [{ var: 'current' }, { var: 'accumulator' }] } : body(d), scalar()] }),
+    (d) => ({ reduce: [over(d), r.chance(0.6) ? folded() : body(d), scalar()] }),
     (d) => ({ merge: args(0, 3, d) }),
     (d) => ({ in: [rule(d), over(d)] }),
     (d) => ({ cat: args(0, 3, d) }),
     (d) => ({ substr: [rule(d), r.int(-4, 4), ...(r.chance(0.5) ? [r.int(-3, 4)] : [])] }),
-    () => ({ missing: r.chance(0.5) ? [r.pick(NAMES), r.pick(NAMES)] : [[r.pick(NAMES), r.pick(NAMES)]] }),
+    () => ({ missing: r.chance(0.5) ? [r.pick(NAMES), r.pick(NAMES)]
+                                    : [[r.pick(NAMES), r.pick(NAMES)]] }),
     () => ({ missing_some: [r.int(0, 3), [r.pick(NAMES), r.pick(NAMES), r.pick(NAMES)]] }),
     () => variable(), () => variable(), () => variable(),
 ];
 
 function rule(depth) {
-    if (depth <= 0 || r.chance(0.15)) { return r.chance(0.5) ? variable() : r.chance(0.9) ? scalar() : value(1); }
+    if (depth <= 0 || r.chance(0.15)) {
+        return r.chance(0.5) ? variable() : r.chance(0.9) ? scalar() : value(1);
+    }
     return r.pick(OPS)(depth - 1);
 }
 
@@ -101,4 +120,5 @@ function expect(line) {
 }
 
 console.log = () => {};         // the operator `log` of both writes there
-process.exitCode = await compareLines({ tool: [tool, 'rules', 'eval', '--compatible'], cases, seed, generate, expect, show });
+process.exitCode = await compareLines({
+    tool: [tool, 'rules', 'eval', '--compatible'], cases, seed, generate, expect, show });

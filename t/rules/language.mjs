@@ -30,7 +30,8 @@ const isN = (t) => isNumber(t) || t.k === 'money';
 const isTime = (t) => t.k === 'instant' || t.k === 'date';
 
 export const LINE = [
-    ['line_id', 'string'], ['sku', 'string', true], ['quantity', 'decimal'], ['unit_price', 'money'],
+    ['line_id', 'string'], ['sku', 'string', true], ['quantity', 'decimal'],
+    ['unit_price', 'money'],
     ['discount', 'money'], ['total', 'money'], ['categories', 'list of string'],
 ].map(([name, type, nullable = false]) => ({
     name, type, nullable, from: 'event', path: name, ordered: false, computed: name === 'total',
@@ -178,7 +179,9 @@ export class Checker {
             if (x.length > LIST_MAX) { this.fault('bound.list', sent); }
             return;
         }
-        if (typeof x === 'string' && Buffer.byteLength(x) > TEXT_MAX) { this.fault('bound.text', sent); }
+        if (typeof x === 'string' && Buffer.byteLength(x) > TEXT_MAX) {
+            this.fault('bound.text', sent);
+        }
         if (!(x instanceof Map)) { return; }
         if (x.size !== 1) { this.fault('op.shape', sent); return; }
         const [[name, value]] = x;
@@ -214,7 +217,9 @@ export class Checker {
 
     node(x, sent) {
         if (x === null) { return this.fault('null.refused', sent); }
-        if (Array.isArray(x)) { return { op: 'rawlist', items: x, sent, args: [], type: null, k: 0 }; }
+        if (Array.isArray(x)) {
+            return { op: 'rawlist', items: x, sent, args: [], type: null, k: 0 };
+        }
         if (!(x instanceof Map)) { return { op: 'raw', raw: x, sent, args: [], type: null, k: 0 }; }
         const [[name, value]] = x;
         const array = Array.isArray(value);
@@ -226,10 +231,13 @@ export class Checker {
         if (op === 'var') { return this.variable(raw, sent); }
         if (op === 'has' || op === 'missing') { return this.presence(op, raw, sents, sent); }
         if (op === '!!') {
-            return raw.length === 1 ? this.condition(this.node(raw[0], sents[0])) : this.fault('op.arity', sent);
+            return raw.length === 1 ? this.condition(this.node(raw[0], sents[0]))
+                : this.fault('op.arity', sent);
         }
         if (op === 'reduce') { return this.reduced(raw, sents, sent); }
-        if ((op === 'and' || op === 'or') && raw.length === 0) { return literal(true, T.bool, sent); }
+        if ((op === 'and' || op === 'or') && raw.length === 0) {
+            return literal(true, T.bool, sent);
+        }
 
         if ((name === '==' || name === '!=') && raw.length === 2 && raw.includes(null)) {
             const other = raw[0] === null ? raw[1] : raw[0];
@@ -269,7 +277,8 @@ export class Checker {
         const [list, step, start] = raw;
         const plus = step instanceof Map ? step.get('+') : null;
         const counts = Array.isArray(plus) && plus.length === 2 && plus[0] instanceof Num
-            && plus[0].text === '1' && plus[1] instanceof Map && plus[1].get('var') === 'accumulator';
+            && plus[0].text === '1' && plus[1] instanceof Map
+            && plus[1].get('var') === 'accumulator';
         if (raw.length !== 3 || !counts || !(start instanceof Num) || start.text !== '0'
             || !(list instanceof Map) || !list.has('filter'))
         {
@@ -284,7 +293,9 @@ export class Checker {
         if (typeof name !== 'string') { return this.fault('type.mismatch', sent); }
         if (!name.includes('.') && name !== 'now') {
             const field = scope?.of.k === 'struct' ? scope.of.fields.get(name) : null;
-            if (scope && name === '' && scope.of.k !== 'struct') { return { type: scope.of, k: 1 }; }
+            if (scope && name === '' && scope.of.k !== 'struct') {
+                return { type: scope.of, k: 1 };
+            }
             if (!field) { return this.fault('fact.unknown', sent); }
             if (scope.fact) {
                 if (!this.fields.has(scope.fact)) { this.fields.set(scope.fact, new Set()); }
@@ -303,7 +314,8 @@ export class Checker {
         const n = { op: 'var', name: raw[0], args: [], sent, ...found };
         if (raw.length === 2) {
             const given = this.node(raw[1], `${sent}/var/1`);
-            const d = given === BAD || isRaw(given) ? this.typed(given, n.type) : this.fault('type.mismatch', given.sent);
+            const d = given === BAD || isRaw(given) ? this.typed(given, n.type)
+                : this.fault('type.mismatch', given.sent);
             if (d === BAD) { return BAD; }
             n.dflt = d;
         }
@@ -333,7 +345,8 @@ export class Checker {
         }
         const { raw, sent } = n;
         const text = typeof raw === 'string' ? raw : null;
-        const made = (v, t = type) => (v === null ? this.fault('literal.invalid', sent) : literal(v, t, sent));
+        const made = (v, t = type) => (
+            v === null ? this.fault('literal.invalid', sent) : literal(v, t, sent));
         switch (type.k) {
         case 'int': case 'decimal': case 'money': {
             if (typeof raw === 'boolean') { break; }
@@ -377,7 +390,9 @@ export class Checker {
             type = joined;
         }
         if (!good) { return null; }
-        if (type.k === 'decimal' && some.every((_, i) => args[from + i].type.k === 'int')) { return T.int; }
+        if (type.k === 'decimal' && some.every((_, i) => args[from + i].type.k === 'int')) {
+            return T.int;
+        }
         return type;
     }
 
@@ -538,9 +553,12 @@ function comparison(arity, allowed, test) {
         run(e, n, v) {
             for (const [x, i] of v.map((y, j) => [y, j])) {
                 if (typeof x === 'string') { e.work(x.length, 64); }
-                if (i > 0 && n.op !== 'between' && !test(compare(v[i - 1], x, n.of))) { return false; }
+                if (i > 0 && n.op !== 'between' && !test(compare(v[i - 1], x, n.of))) {
+                    return false;
+                }
             }
-            return n.op !== 'between' || (compare(v[0], v[1], n.of) >= 0 && compare(v[0], v[2], n.of) <= 0);
+            return n.op !== 'between'
+                || (compare(v[0], v[1], n.of) >= 0 && compare(v[0], v[2], n.of) <= 0);
         },
     };
 }
@@ -560,8 +578,14 @@ function arithmetic(arity, f) {
 function scaled(c, n, raw, sents, from) {
     const scale = raw[from] instanceof Num ? readNumber(raw[from].text, true) : null;
     if (!(raw[from] instanceof Num)) { c.fault('type.mismatch', sents[from]); return false; }
-    if (!scale || scale.s || scale.m < 0n || scale.m > 12n) { c.fault('value.range', sents[from]); return false; }
-    if (!ROUNDINGS.includes(raw[from + 1])) { c.fault('value.unknown', sents[from + 1]); return false; }
+    if (!scale || scale.s || scale.m < 0n || scale.m > 12n) {
+        c.fault('value.range', sents[from]);
+        return false;
+    }
+    if (!ROUNDINGS.includes(raw[from + 1])) {
+        c.fault('value.unknown', sents[from + 1]);
+        return false;
+    }
     n.scale = Number(scale.m);
     n.rounding = raw[from + 1];
     n.extra = [new Num(String(n.scale)), n.rounding];
@@ -589,7 +613,8 @@ function overList(arity, literals, bodies, type, walk, pred = false) {
         type(c, n, raw, sents) {
             const list = c.list(raw[0], sents[0], literals);
             if (list === BAD) { return null; }
-            n.args = [list, ...raw.slice(1).map((x, i) => bodies(c, c.body(list, x, sents[i + 1]), i))];
+            n.args = [list,
+                      ...raw.slice(1).map((x, i) => bodies(c, c.body(list, x, sents[i + 1]), i))];
             if (n.args.includes(BAD)) { return null; }
             return type(n, list);
         },
@@ -611,7 +636,8 @@ function extreme(sign) {
         e.each(elements, () => {
             const key = run(e, n.args[1]);
             const value = n.args[2] ? run(e, n.args[2]) : key;
-            if (key !== undefined && (best === undefined || sign * compare(key, best, n.args[1].type) > 0)) {
+            if (key !== undefined
+                && (best === undefined || sign * compare(key, best, n.args[1].type) > 0)) {
                 best = key;
                 found = value;
             }
@@ -629,7 +655,8 @@ function calendar(types, result, f, pred = false) {
             n.args = c.plain(raw, sents).map((a, i) => c.time(a, types[i]));
             return result;
         },
-        run: (e, n, v) => f(...v.map((x, i) => (n.args[i].type.k === 'date' ? { day: x } : e.local(x)))),
+        run: (e, n, v) => f(...v.map((x, i) => (
+            n.args[i].type.k === 'date' ? { day: x } : e.local(x)))),
     };
 }
 
@@ -659,7 +686,10 @@ function move(sign) {
             n.args = [c.time(c.node(raw[0], sents[0]))];
             n.duration = c.text(raw[1], sents[1], readDuration);
             if (!n.duration || n.args[0] === BAD) { return null; }
-            if (isDate(n.args[0].type) && n.duration.timed) { c.fault('literal.invalid', sents[1]); return null; }
+            if (isDate(n.args[0].type) && n.duration.timed) {
+                c.fault('literal.invalid', sents[1]);
+                return null;
+            }
             n.extra = [raw[1]];
             return n.args[0].type;
         },
@@ -708,10 +738,13 @@ function counter(sum) {
     return {
         arity: sum ? [3, 3] : [2, 2], reads: true,
         type(c, n, raw, sents) {
-            const event = c.text(raw[0], sents[0], (t) => (/^[a-z0-9_.]{1,64}$/.test(t) ? t : null));
+            const event = c.text(raw[0], sents[0],
+                                 (t) => (/^[a-z0-9_.]{1,64}$/.test(t) ? t : null));
             let good = event !== null;
             if (sum) {
-                const name = c.text(raw[1], sents[1], (t) => (c.catalogue.facts.has(t) && /^(?!member|balance)/.test(t)
+                const name = c.text(raw[1], sents[1],
+                                    (t) => (c.catalogue.facts.has(t)
+                                            && /^(?!member|balance)/.test(t)
                     ? t : null), 'fact.unknown');
                 if (name === null) {
                     good = false;
@@ -733,17 +766,26 @@ function counter(sum) {
 const OPS = {
     and: {
         arity: [1, Infinity], lazy: true,
-        type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.condition(a)); return T.bool; },
+        type(c, n, raw, sents) {
+            n.args = c.plain(raw, sents).map((a) => c.condition(a));
+            return T.bool;
+        },
         run: (e, n) => n.args.every((a) => run(e, a) === true),
     },
     or: {
         arity: [1, Infinity], lazy: true,
-        type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.condition(a)); return T.bool; },
+        type(c, n, raw, sents) {
+            n.args = c.plain(raw, sents).map((a) => c.condition(a));
+            return T.bool;
+        },
         run: (e, n) => n.args.some((a) => run(e, a) === true),
     },
     '!': {
         arity: [1, 1], lazy: true,
-        type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.condition(a)); return T.bool; },
+        type(c, n, raw, sents) {
+            n.args = c.plain(raw, sents).map((a) => c.condition(a));
+            return T.bool;
+        },
         run: (e, n) => run(e, n.args[0]) !== true,
     },
     if: {
@@ -752,12 +794,17 @@ const OPS = {
             n.args = c.plain(raw, sents);
             const branches = [];
             n.args.forEach((a, i) => {
-                if (i % 2 === 1 || i === n.args.length - 1) { branches.push(a); } else { n.args[i] = c.condition(a); }
+                if (i % 2 === 1 || i === n.args.length - 1) {
+                    branches.push(a);
+                } else {
+                    n.args[i] = c.condition(a);
+                }
             });
             const type = c.unify(branches, COMPARABLE);
             if (!type || n.args.includes(BAD)) { return null; }
             let b = 0;
-            n.args = n.args.map((a, i) => (i % 2 === 1 || i === n.args.length - 1 ? branches[b++] : a));
+            n.args = n.args.map((a, i) => (
+                i % 2 === 1 || i === n.args.length - 1 ? branches[b++] : a));
             return type;
         },
         run(e, n) {
@@ -782,7 +829,8 @@ const OPS = {
             if (list.op === 'rawlist') {
                 if (isRaw(x)) {
                     const all = c.literals({ ...list, items: [raw[0], ...list.items] }, null,
-                                           [sents[0], ...list.items.map((_, i) => `${list.sent}/${i}`)]);
+                                           [sents[0],
+                                            ...list.items.map((_, i) => `${list.sent}/${i}`)]);
                     if (all === BAD) { return null; }
                     [x] = all.items;
                     list = { ...all, items: all.items.slice(1) };
@@ -850,12 +898,16 @@ const OPS = {
         },
         run(e, n, [a, b]) {
             if (b.c !== undefined) { oneCurrency(a, b); }
-            return withCurrency(divide(a, b, n.scale, n.rounding), n.type.k === 'money' ? a.c : undefined);
+            return withCurrency(divide(a, b, n.scale, n.rounding),
+                                n.type.k === 'money' ? a.c : undefined);
         },
     },
     '%': {
         arity: [2, 2],
-        type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.number(a)); return T.int; },
+        type(c, n, raw, sents) {
+            n.args = c.plain(raw, sents).map((a) => c.number(a));
+            return T.int;
+        },
         run: (e, n, [a, b]) => remainder(a, b),
     },
     round: {
@@ -888,12 +940,18 @@ const OPS = {
     ends_fold: texts(true, (a, b) => a.endsWith(b)),
     fold: {
         arity: [1, 1],
-        type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.string(a)); return T.string; },
+        type(c, n, raw, sents) {
+            n.args = c.plain(raw, sents).map((a) => c.string(a));
+            return T.string;
+        },
         run: (e, n, [a]) => fold(a),
     },
     length: {
         arity: [1, 1],
-        type(c, n, raw, sents) { n.args = c.plain(raw, sents).map((a) => c.string(a)); return T.int; },
+        type(c, n, raw, sents) {
+            n.args = c.plain(raw, sents).map((a) => c.string(a));
+            return T.int;
+        },
         run: (e, n, [a]) => int(Array.from(a).length),
     },
     some: overList([2, 2], true, boolBody, () => T.bool, (e, n, elements) => {
@@ -924,7 +982,9 @@ const OPS = {
             let sum = n.type.k === 'money' ? { ...ZERO, c: null } : ZERO;
             e.each(elements, () => {
                 const v = run(e, n.args[1]);
-                sum = v && sum && withCurrency(add(sum, v), v.c === undefined ? undefined : oneCurrency(sum, v));
+                sum = v && sum
+                    && withCurrency(add(sum, v),
+                                    v.c === undefined ? undefined : oneCurrency(sum, v));
                 return true;
             });
             return sum;
@@ -940,7 +1000,9 @@ const OPS = {
         const seen = [];
         e.each(elements, () => {
             const v = run(e, n.args[1]);
-            if (v !== undefined && !seen.some((x) => compare(x, v, n.args[1].type) === 0)) { seen.push(v); }
+            if (v !== undefined && !seen.some((x) => compare(x, v, n.args[1].type) === 0)) {
+                seen.push(v);
+            }
             return true;
         });
         return int(seen.length);

@@ -87,7 +87,8 @@ class Struct {
     field(decl) {
         let f = this.#fields.get(decl.name);
         if (!f) {
-            f = decl.computed ? this.#total() : convert(decl, at(this.raw, decl.path), this.currency);
+            f = decl.computed ? this.#total()
+                : convert(decl, at(this.raw, decl.path), this.currency);
             if (f.s === 'missing' && LINE.includes(decl)) { f = this.#absent(decl, f); }
             this.#fields.set(decl.name, f);
         }
@@ -154,7 +155,8 @@ export class Input {
             const f = line.field(field);
             if (f.s !== 'ok') { return INVALID; }
             try {
-                sum = withCurrency(add(sum, f.v), what === 'total' ? oneCurrency(sum, f.v) : undefined);
+                sum = withCurrency(add(sum, f.v),
+                                   what === 'total' ? oneCurrency(sum, f.v) : undefined);
             } catch (e) {
                 if (e instanceof Stop) { return INVALID; }
                 throw e;
@@ -221,7 +223,9 @@ export class Run {
 
     /** What is not of its type is there all the same. */
     present(ref) {
-        if (!ref.decl) { return ref.field ? this.elements.at(-1).field(ref.field).s !== 'missing' : true; }
+        if (!ref.decl) {
+            return ref.field ? this.elements.at(-1).field(ref.field).s !== 'missing' : true;
+        }
         const f = this.input.fact(ref.decl);
         this.#note(ref.decl, f);
         return f.s !== 'missing';
@@ -309,7 +313,7 @@ function valueOf(e, n) {
 
 // -- rules -----------------------------------------------------------------------
 
-const WALLET = (t) => typeof t === 'string' && Array.from(t).length >= 1 && Array.from(t).length <= 64;
+const WALLET = (t) => typeof t === 'string' && t !== '' && Array.from(t).length <= 64;
 
 /** The document's members other than nodes: each reader gives a value or a fault. */
 class Document {
@@ -347,8 +351,12 @@ class Document {
 
     names(x, sent) {
         if (x === null || x === undefined) { return null; }
-        if (!Array.isArray(x) || x.length < 1 || x.length > 100) { return this.fault('value.type', sent); }
-        x.forEach((name, i) => { if (!WALLET(name)) { this.fault('value.type', `${sent}/${i}`); } });
+        if (!Array.isArray(x) || x.length < 1 || x.length > 100) {
+            return this.fault('value.type', sent);
+        }
+        x.forEach((name, i) => {
+            if (!WALLET(name)) { this.fault('value.type', `${sent}/${i}`); }
+        });
         return x;
     }
 
@@ -362,7 +370,9 @@ class Document {
         const t = this.object(x, '/trigger', ['event'], ['sources']);
         if (!t) { return null; }
         const event = t.get('event');
-        if (event !== undefined && !/^[a-z0-9_.]{1,64}$/.test(event)) { this.fault('value.type', '/trigger/event'); }
+        if (event !== undefined && !/^[a-z0-9_.]{1,64}$/.test(event)) {
+            this.fault('value.type', '/trigger/event');
+        }
         return { event, sources: this.names(t.get('sources'), '/trigger/sources') };
     }
 
@@ -377,7 +387,8 @@ class Document {
         if (period && this.object(period, '/limits/per_period', ['points', 'period'], [])) {
             out.per_period = {
                 points: this.whole(period.get('points'), '/limits/per_period/points'),
-                period: this.oneOf(period.get('period'), '/limits/per_period/period', ['day', 'week', 'month', 'year']),
+                period: this.oneOf(period.get('period'), '/limits/per_period/period',
+                                   ['day', 'week', 'month', 'year']),
             };
         }
         return out;
@@ -412,18 +423,25 @@ class Document {
         if (!(x instanceof Map)) { this.fault('value.type', sent); return null; }
         const type = x.get('type');
         if (type === undefined) { this.fault('member.required', sent); return null; }
-        if (!Object.hasOwn(members, type)) { this.fault('value.unknown', `${sent}/type`); return null; }
-        this.object(x, sent, ['type', 'wallet', ...members[type][0]], ['rounding', ...members[type][1]]);
+        if (!Object.hasOwn(members, type)) {
+            this.fault('value.unknown', `${sent}/type`);
+            return null;
+        }
+        this.object(x, sent, ['type', 'wallet', ...members[type][0]],
+                    ['rounding', ...members[type][1]]);
         const wallet = x.get('wallet');
         if (wallet !== undefined && !WALLET(wallet)) { this.fault('value.type', `${sent}/wallet`); }
-        const eff = { type, wallet, rounding: this.oneOf(x.get('rounding') ?? 'floor', `${sent}/rounding`, ROUNDINGS) };
+        const eff = { type, wallet,
+                      rounding: this.oneOf(x.get('rounding') ?? 'floor', `${sent}/rounding`,
+                                           ROUNDINGS) };
         const positive = (v) => v.m >= 0n;
         if (type === 'fixed') { eff.points = this.whole(x.get('points'), `${sent}/points`); }
         if (type === 'rate' || type === 'line_bonus') {
             eff.points = this.decimal(x.get('points'), `${sent}/points`, positive);
         }
         if (type === 'multiplier') {
-            eff.factor = this.decimal(x.get('factor'), `${sent}/factor`, (v) => compareNumbers(v, int(1)) >= 0);
+            eff.factor = this.decimal(x.get('factor'), `${sent}/factor`,
+                                      (v) => compareNumbers(v, int(1)) >= 0);
         }
         if (type === 'rate') { this.per(eff, x.get('per'), `${sent}/per`); }
         if (type === 'line_bonus') {
@@ -431,17 +449,22 @@ class Document {
         }
         if (type === 'table') { this.steps(eff, x.get('steps'), `${sent}/steps`); }
         if ((type === 'rate' && x.has('where')) || type === 'line_bonus') {
-            const list = { op: 'var', decl: this.c.catalogue.facts.get(document.lines), type: null };
+            const list = { op: 'var', decl: this.c.catalogue.facts.get(document.lines),
+                           type: null };
             list.type = typeOf(list.decl);
             this.c.scopes.push({ of: list.type.of, fact: document.lines });
-            eff.where = this.c.whole(x.get('where') ?? true, `${sent}/where`, `${sent}/where`, 'bool');
+            eff.where = this.c.whole(x.get('where') ?? true, `${sent}/where`, `${sent}/where`,
+                                     'bool');
             this.c.scopes.pop();
         } else if (type === 'rate' || type === 'table') {
             const of = x.get('of') ?? document.total;
-            eff.of = this.c.whole(typeof of === 'string' ? new Map([['var', of]]) : of, `${sent}/of`, `${sent}/of`, 'amount');
+            eff.of = this.c.whole(typeof of === 'string' ? new Map([['var', of]]) : of,
+                                  `${sent}/of`, `${sent}/of`, 'amount');
             if (eff.per?.currency && eff.of !== BAD) {
                 if (eff.of.type.k !== 'money') { this.fault('type.mismatch', `${sent}/of`); }
-                if (eff.of.type.c && eff.of.type.c !== eff.per.currency) { this.fault('currency.mismatch', `${sent}/of`); }
+                if (eff.of.type.c && eff.of.type.c !== eff.per.currency) {
+                    this.fault('currency.mismatch', `${sent}/of`);
+                }
             }
         }
         return eff;
@@ -454,18 +477,25 @@ class Document {
         if (!amount) { this.fault('value.type', sent); }
         if (amount && amount.m <= 0n) { this.fault('value.range', sent); }
         const currency = p.get('currency') ?? null;
-        if (currency !== null && !isCurrency(currency)) { this.fault('value.type', `${sent}/currency`); }
+        if (currency !== null && !isCurrency(currency)) {
+            this.fault('value.type', `${sent}/currency`);
+        }
         eff.per = { amount, currency };
     }
 
     steps(eff, x, sent) {
-        if (!Array.isArray(x) || x.length < 1 || x.length > 100) { this.fault('value.type', sent); return; }
+        if (!Array.isArray(x) || x.length < 1 || x.length > 100) {
+            this.fault('value.type', sent);
+            return;
+        }
         let last = null;
         eff.steps = x.map((step, i) => {
             if (!this.object(step, `${sent}/${i}`, ['from', 'points'], [])) { return null; }
             const from = this.decimal(step.get('from'), `${sent}/${i}/from`, () => true, 18);
             const points = this.whole(step.get('points'), `${sent}/${i}/points`);
-            if (from && last && compareNumbers(from, last) <= 0) { this.fault('value.range', `${sent}/${i}`); }
+            if (from && last && compareNumbers(from, last) <= 0) {
+                this.fault('value.range', `${sent}/${i}`);
+            }
             last = from ?? last;
             return { from, points };
         });
@@ -489,17 +519,22 @@ export function compileValue(doc, catalogue = DEFAULT_CATALOGUE) {
     rule.limits = d.limits(doc.get('limits'));
     rule.base = doc.get('base') ?? false;
     if (typeof rule.base !== 'boolean') { d.fault('value.type', '/base'); }
-    rule.condition = c.whole(doc.has('condition') ? doc.get('condition') : true, '/condition', '/condition', 'bool');
+    rule.condition = c.whole(doc.has('condition') ? doc.get('condition') : true, '/condition',
+                             '/condition', 'bool');
 
     const refund = String(rule.trigger?.event ?? '').startsWith('order.refund');
     rule.document = refund ? 'refund' : 'order';
     rule.lines = `${rule.document}.lines`;
     const effects = doc.get('effects');
-    if (effects !== undefined && (!Array.isArray(effects) || effects.length < 1 || effects.length > 16)) {
+    if (effects !== undefined
+        && (!Array.isArray(effects) || effects.length < 1 || effects.length > 16)) {
         d.fault('value.type', '/effects');
     } else if (effects) {
-        rule.effects = effects.map((x, i) => d.effect(x, i, { lines: rule.lines, total: `${rule.document}.total` }));
-        if (rule.base === true && !rule.effects.some((e) => e?.type === 'rate' && !e.where)) { d.fault('base.rate', '/effects'); }
+        const facts = { lines: rule.lines, total: `${rule.document}.total` };
+        rule.effects = effects.map((x, i) => d.effect(x, i, facts));
+        if (rule.base === true && !rule.effects.some((e) => e?.type === 'rate' && !e.where)) {
+            d.fault('base.rate', '/effects');
+        }
     }
     if (c.faults.length) { throw new Faults(c.faults); }
 
@@ -525,7 +560,8 @@ function normalRule(rule) {
             type: e.type, wallet: e.wallet, rounding: e.rounding,
             points: e.type === 'fixed' ? e.points : e.points && textOf(e.points),
             factor: e.factor && textOf(e.factor),
-            per: e.type === 'rate' ? { amount: textOf(e.per.amount), currency: e.per.currency } : e.per,
+            per: e.type === 'rate' ? { amount: textOf(e.per.amount), currency: e.per.currency }
+                : e.per,
             of: e.of && normal(e.of),
             where: e.where && normal(e.where),
             steps: e.steps?.map((s) => ({ from: textOf(s.from), points: s.points })),
@@ -533,7 +569,9 @@ function normalRule(rule) {
         limits,
         priority: rule.priority,
         stacking: rule.stacking,
-        schedule: rule.schedule && { starts_at: instant(rule.schedule.starts_at), ends_at: instant(rule.schedule.ends_at) },
+        schedule: rule.schedule
+            && { starts_at: instant(rule.schedule.starts_at),
+                 ends_at: instant(rule.schedule.ends_at) },
         segments: rule.segments,
         base: rule.base,
     };
@@ -570,7 +608,8 @@ function lineField(line, name) {
 function planned(e, rule, eff) {
     const lineDecl = rule.catalogue.facts.get(rule.lines);
     const lines = () => e.read(lineDecl);
-    const totals = (list) => list?.map((l) => lineField(l, 'total')).map((t) => ({ ...t, m: t.m < 0n ? 0n : t.m }));
+    const totals = (list) => list?.map((l) => lineField(l, 'total'))
+        .map((t) => ({ ...t, m: t.m < 0n ? 0n : t.m }));
     const none = { raw: ZERO, rounded: 0n };
 
     if (eff.type === 'fixed') {
@@ -586,7 +625,9 @@ function planned(e, rule, eff) {
         const list = lines();
         const hits = list && chosen(e, eff.where, list);
         const sums = list?.map((l, i) => (hits[i] ? lineField(l, 'total') : null));
-        of = sums && sums.filter((t) => t).reduce((a, t) => withCurrency(add(a, t), oneCurrency(a, t)), { ...ZERO, c: eff.per.currency });
+        of = sums
+            && sums.filter((t) => t).reduce((a, t) => withCurrency(add(a, t), oneCurrency(a, t)),
+                                            { ...ZERO, c: eff.per.currency });
         weights = sums?.map((t) => (t && t.m > 0n ? t : ZERO));
     } else {
         weights = totals(lines());
@@ -599,7 +640,9 @@ function planned(e, rule, eff) {
     }
     if (eff.per.currency) { oneCurrency(of, { c: eff.per.currency }); }
     const per = eff.per.amount;
-    return { of, ...exact(eff.points.m * of.m * pow10(per.s), per.m * pow10(eff.points.s + of.s), eff.rounding), weights };
+    return { of,
+             ...exact(eff.points.m * of.m * pow10(per.s), per.m * pow10(eff.points.s + of.s),
+                      eff.rounding), weights };
 }
 
 function lineBonus(e, eff, lines) {
@@ -624,7 +667,8 @@ function split(points, weights) {
     const sum = w.reduce((a, b) => a + b, 0n);
     if (sum === 0n) { return []; }
     const shares = w.map((x) => points * x / sum);
-    const order = w.map((x, i) => [points * x % sum, i]).sort((a, b) => (a[0] > b[0] ? -1 : a[0] < b[0] ? 1 : a[1] - b[1]));
+    const order = w.map((x, i) => [points * x % sum, i])
+        .sort((a, b) => (a[0] > b[0] ? -1 : a[0] < b[0] ? 1 : a[1] - b[1]));
     let left = points - shares.reduce((a, b) => a + b, 0n);
     for (const [, i] of order) {
         if (left-- <= 0n) { break; }
@@ -686,7 +730,9 @@ class Case {
 
     #unfit(e, rule, input) {
         if (input.type !== rule.trigger.event) { return 'trigger'; }
-        if (rule.trigger.sources && !rule.trigger.sources.includes(input.source)) { return 'trigger'; }
+        if (rule.trigger.sources && !rule.trigger.sources.includes(input.source)) {
+            return 'trigger';
+        }
         const s = rule.schedule;
         if (s && ((s.starts_at !== null && input.occurred < s.starts_at)
                   || (s.ends_at !== null && input.occurred >= s.ends_at)))
@@ -708,7 +754,9 @@ class Case {
     #caps() {
         const { limits } = this.rule;
         const caps = [];
-        if (limits.per_event !== null) { caps.push({ name: 'per_event', remaining: limits.per_event }); }
+        if (limits.per_event !== null) {
+            caps.push({ name: 'per_event', remaining: limits.per_event });
+        }
         for (const name of ['per_member', 'per_period']) {
             if (limits[name] === null) { continue; }
             const cap = this.supplied.find((c) => c.name === name);
@@ -781,7 +829,9 @@ function keep(candidates) {
         const mode = members[0].rule.stacking.mode;
         const competing = members.filter((c) => mode !== 'all' && !c.onlyMultiplies());
         let winner = competing[0];
-        for (const c of competing) { if (mode === 'best' && c.before > winner.before) { winner = c; } }
+        for (const c of competing) {
+            if (mode === 'best' && c.before > winner.before) { winner = c; }
+        }
         for (const c of members) { if (!competing.includes(c) || c === winner) { kept.add(c); } }
     }
     return kept;
@@ -794,13 +844,18 @@ export function evaluate(rules, input, caps = []) {
     for (const c of order) { c.prepare(); }
     const candidates = order.filter((c) => c.candidate);
     const kept = keep(candidates);
-    for (const c of candidates) { c.kept = kept.has(c); if (c.kept) { c.give(); } else { c.drop(); } }
+    for (const c of candidates) {
+        c.kept = kept.has(c);
+        if (c.kept) { c.give(); } else { c.drop(); }
+    }
     const given = candidates.filter((c) => c.kept).map((c) => c.effects
-        .filter((p) => p.eff.type !== 'multiplier').map((p) => [c.rule.stacking.group, p.eff.wallet, p.points])).flat();
+        .filter((p) => p.eff.type !== 'multiplier')
+        .map((p) => [c.rule.stacking.group, p.eff.wallet, p.points])).flat();
     for (const c of candidates) {
         if (!c.kept) { continue; }
         try {
-            c.multiply((wallet) => given.filter(([g, w]) => g === c.rule.stacking.group && w === wallet)
+            c.multiply((wallet) => given.filter(([g, w]) => g === c.rule.stacking.group
+                                                && w === wallet)
                 .reduce((a, [, , n]) => a + n, 0n));
         } catch (x) { c.fail(x); }
     }
@@ -812,7 +867,8 @@ export function evaluate(rules, input, caps = []) {
 
 function tracedNumber(v) {
     const m = typeof v === 'bigint' ? { m: v, s: 0 } : v;
-    return m.s === 0 && absM(m.m) <= BigInt(Number.MAX_SAFE_INTEGER) ? new Num(m.m.toString()) : textOf(m);
+    return m.s === 0 && absM(m.m) <= BigInt(Number.MAX_SAFE_INTEGER) ? new Num(m.m.toString())
+        : textOf(m);
 }
 
 const amount = (v) => (v.c ? `${textOf(v)} ${v.c}` : v.c === null ? textOf(v) : tracedNumber(v));
@@ -857,10 +913,12 @@ export function traceOf(c) {
         catalogue: rule.catalogue.digest,
         event: { occurred_at: instantText(input.occurred), source: input.source, type: input.type },
         zone: rule.zoned ? input.zone?.name ?? '' : undefined,
-        facts: Object.fromEntries([...e.facts].map(([name, [decl, v]]) => [name, tracedFact(decl, v, rule.fields.get(name))])),
+        facts: Object.fromEntries([...e.facts].map(
+            ([name, [decl, v]]) => [name, tracedFact(decl, v, rule.fields.get(name))])),
         missing: missing.length ? missing : undefined,
         invalid: e.invalid.size ? sorted(e.invalid) : undefined,
-        counters: e.counters.size ? Object.fromEntries([...e.counters].map(([k, v]) => [k, tracedNumber(v)])) : undefined,
+        counters: e.counters.size
+            ? Object.fromEntries([...e.counters].map(([k, v]) => [k, tracedNumber(v)])) : undefined,
         caps: c.capsBefore?.length ? caps(c.capsBefore) : undefined,
         caps_then: c.capsThen?.length ? c.capsThen.map(tracedNumber) : undefined,
         group: c.group?.map(tracedNumber),
@@ -869,7 +927,8 @@ export function traceOf(c) {
         outcome: c.outcome,
         reason: c.reason ?? undefined,
         error: c.error ?? undefined,
-        effects: c.effects && (c.outcome === 'matched' || c.outcome === 'capped') ? c.effects.map((p) => ({
+        effects: c.effects && (c.outcome === 'matched' || c.outcome === 'capped')
+            ? c.effects.map((p) => ({
             type: p.eff.type,
             wallet: p.eff.wallet,
             of: p.of && amount(p.of) || (p.of === null ? null : undefined),
@@ -928,7 +987,9 @@ const readCaps = (list) => (list ?? []).map(([name, n]) => ({ name, remaining: r
 export function verify(rule, text) {
     const trace = parseJson(text);
     if (trace.get('rule') !== rule.digest) { return { same: false, why: 'trace.rule' }; }
-    if (trace.get('catalogue') !== rule.catalogue.digest) { return { same: false, why: 'trace.catalogue' }; }
+    if (trace.get('catalogue') !== rule.catalogue.digest) {
+        return { same: false, why: 'trace.catalogue' };
+    }
     const c = new Case(rule, new Traced(trace), readCaps(trace.get('caps')));
     c.prepare();
     if (c.candidate) {
@@ -938,7 +999,9 @@ export function verify(rule, text) {
         } else {
             c.give();
             const then = trace.get('caps_then') ?? [];
-            c.caps.forEach((cap, i) => { cap.remaining = then[i] ? readDecimal(then[i]).m : cap.remaining; });
+            c.caps.forEach((cap, i) => {
+                cap.remaining = then[i] ? readDecimal(then[i]).m : cap.remaining;
+            });
             try {
                 c.multiply((wallet, i) => readDecimal(trace.get('group')?.[i] ?? '0').m);
             } catch (x) { c.fail(x); }
@@ -981,9 +1044,12 @@ export function evalLine(text) {
         const compiled = compileValue(rule, catalogue);
         const [c] = evaluate([compiled], input, readCapsOf(data));
         if (c.error) { throw new Stop(c.error.code, c.error.pointer); }
-        return `{"result":{"outcome":"${c.outcome}","points":${c.points},"reason":${JSON.stringify(c.reason)},"trace":${traceOf(c)}}}`;
+        return `{"result":{"outcome":"${c.outcome}","points":${c.points},`
+            + `"reason":${JSON.stringify(c.reason)},"trace":${traceOf(c)}}}`;
     } catch (x) {
-        if (x instanceof Faults) { return canonical({ error: { code: x.faults[0].code, detail: x.faults[0].pointer } }); }
+        if (x instanceof Faults) {
+            return canonical({ error: { code: x.faults[0].code, detail: x.faults[0].pointer } });
+        }
         if (x instanceof Stop) { return canonical({ error: { code: x.code, detail: x.pointer } }); }
         throw x;
     }

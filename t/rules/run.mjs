@@ -8,11 +8,13 @@
 
 import fs from 'node:fs';
 
-import { compileValue, evalLine, evaluate, readCapsOf, inputOf, traceOf, verify } from './reference.mjs';
+import { compileValue, evalLine, evaluate, readCapsOf, inputOf, traceOf,
+         verify } from './reference.mjs';
 import { Catalogue, DEFAULT_CATALOGUE } from './language.mjs';
 import { Faults, canonical, parseJson } from './values.mjs';
 
-const catalogueOf = (line) => (line.get('catalogue') ? new Catalogue(line.get('catalogue')) : DEFAULT_CATALOGUE);
+const catalogueOf = (line) => (
+    line.get('catalogue') ? new Catalogue(line.get('catalogue')) : DEFAULT_CATALOGUE);
 const compiled = (line, rule = line.get('rule')) => compileValue(rule, catalogueOf(line));
 
 const MODES = {
@@ -21,7 +23,8 @@ const MODES = {
         const line = parseJson(text);
         const rules = line.get('rules').map((r) => compiled(line, r));
         const cases = evaluate(rules, inputOf(line.get('data')), readCapsOf(line.get('data')));
-        return JSON.stringify(cases.map((c) => ({ outcome: c.outcome, points: String(c.points), trace: traceOf(c) })));
+        return JSON.stringify(cases.map((c) => (
+            { outcome: c.outcome, points: String(c.points), trace: traceOf(c) })));
     },
     check(text) {
         try {

@@ -304,7 +304,8 @@ export function civil(days) {
 }
 
 export const isLeap = (y) => (y % 4 === 0 && y % 100 !== 0) || y % 400 === 0;
-export const monthLength = (y, m) => (m === 2 ? (isLeap(y) ? 29 : 28) : [4, 6, 9, 11].includes(m) ? 30 : 31);
+export const monthLength = (y, m) => (
+    m === 2 ? (isLeap(y) ? 29 : 28) : [4, 6, 9, 11].includes(m) ? 30 : 31);
 
 export function readDate(text) {
     const r = /^([0-9]{4})-([0-9]{2})-([0-9]{2})$/.exec(text);
@@ -314,9 +315,11 @@ export function readDate(text) {
     return daysFromCivil(y, m, d);
 }
 
+const INSTANT = new RegExp('^([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})'
+    + '(?:\\.([0-9]{1,6}))?(?:Z|([-+])([0-9]{2}):([0-9]{2}))$');
+
 export function readInstant(text) {
-    const r = /^([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?(?:Z|([-+])([0-9]{2}):([0-9]{2}))$/
-        .exec(text);
+    const r = INSTANT.exec(text);
     if (!r) { return null; }
     const day = readDate(r[1]);
     const [h, mi, s, oh, om] = [r[2], r[3], r[4], r[7] ?? 0, r[8] ?? 0].map(Number);
@@ -327,7 +330,7 @@ export function readInstant(text) {
     return us < INSTANT_MIN || us > INSTANT_MAX ? null : us;
 }
 
-const two = (n) => String(n).padStart(2, '0');
+export const two = (n) => String(n).padStart(2, '0');
 
 export function dateText(days) {
     const { y, m, d } = civil(days);
@@ -339,13 +342,16 @@ export function instantText(us) {
     const day = floorDiv(seconds, 86400);
     const t = seconds - day * 86400;
     const fraction = (us - BigInt(seconds) * US).toString().padStart(6, '0');
-    return `${dateText(day)}T${two(floorDiv(t, 3600))}:${two(floorDiv(t, 60) % 60)}:${two(t % 60)}.${fraction}Z`;
+    const clock = [floorDiv(t, 3600), floorDiv(t, 60) % 60, t % 60].map(two).join(':');
+    return `${dateText(day)}T${clock}.${fraction}Z`;
 }
+
+const DURATION = new RegExp('^P(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?'
+    + '(T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$');
 
 /** {months, days, seconds, timed, exact}, or null. */
 export function readDuration(text) {
-    const r = /^P(?:([0-9]+)Y)?(?:([0-9]+)M)?(?:([0-9]+)W)?(?:([0-9]+)D)?(T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+)S)?)?$/
-        .exec(text);
+    const r = DURATION.exec(text);
     if (!r || text === 'P' || r[5] === 'T') { return null; }
     const [y, mo, w, d, , h, mi, s] = r.slice(1).map((x) => Number(x ?? 0));
     if ([y, mo, w, d, h, mi, s].some((n) => n > 100000)) { return null; }
@@ -394,7 +400,8 @@ class Zone {
             this.offsets.push(offsetOf(bytes[at + 8 * times + i]));
         }
         this.first = types ? offsetOf(0) : 0;
-        const footer = bytes.toString('latin1', infos + types * 6 + chars + leap * 12 + isstd + isut);
+        const footer = bytes.toString('latin1',
+                                      infos + types * 6 + chars + leap * 12 + isstd + isut);
         this.rule = Zone.#footer(footer.split('\n')[1] ?? '');
     }
 
@@ -402,7 +409,9 @@ class Zone {
         if (text === '') { return null; }
         const name = '(?:<[^>]+>|[A-Za-z]{3,})';
         const hms = '([-+]?[0-9]{1,3}(?::[0-9]{2}(?::[0-9]{2})?)?)';
-        const r = new RegExp(`^${name}${hms}(?:${name}${hms}?,([^,/]+)(?:/${hms})?,([^,/]+)(?:/${hms})?)?$`)
+        const r =
+            new RegExp(
+                `^${name}${hms}(?:${name}${hms}?,([^,/]+)(?:/${hms})?,([^,/]+)(?:/${hms})?)?$`)
             .exec(text);
         if (!r) { throw new Error(`footer ${text}`); }
         const seconds = (t) => {
@@ -444,7 +453,9 @@ class Zone {
     /** Seconds east of UTC at an instant in seconds. */
     offset(t) {
         const n = this.at.length;
-        if (n === 0 || t < this.at[0]) { return n === 0 && this.rule ? this.#byRule(t) : this.first; }
+        if (n === 0 || t < this.at[0]) {
+            return n === 0 && this.rule ? this.#byRule(t) : this.first;
+        }
         if (t >= this.at[n - 1]) { return this.rule ? this.#byRule(t) : this.offsets[n - 1]; }
         let lo = 0;
         let hi = n - 1;
@@ -459,7 +470,8 @@ class Zone {
     fromLocal(local) {
         const before = this.offset(local - 86400);
         const after = this.offset(local + 86400);
-        const found = [before, after].map((o) => local - o).filter((t) => t + this.offset(t) === local);
+        const found = [before, after].map((o) => local - o)
+            .filter((t) => t + this.offset(t) === local);
         return found.length ? Math.min(...found) : local - before;
     }
 }
