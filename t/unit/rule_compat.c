@@ -100,6 +100,18 @@ cases(ly_str_t text, unsigned want, const char *name)
 
 
 static void
+line_is_in(ly_arena_t *a, ly_str_t line, ly_str_t want)
+{
+    ly_buf_t  b;
+
+    ly_buf_init(&b, 1 << 20, NULL);
+    is_int(rule_compat_line(a, line, &b), LY_OK, "a long line");
+    is_str(ly_buf_view(&b), want, "gives all of it");
+    ly_buf_free(&b);
+}
+
+
+static void
 line_is(const char *line, const char *want)
 {
     ly_buf_t    b;
@@ -289,7 +301,8 @@ steps(void)
 static void
 room(void)
 {
-    ly_buf_t     b;
+    char         name[9001];
+    ly_buf_t     b, want;
     ly_arena_t  *a;
 
     static const char  line[] = "{\"rule\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,"
@@ -307,6 +320,21 @@ room(void)
     is_int(rule_compat_line(a, ly_str_c(line), &b), LY_LIMIT,
            "no room to say so");
     ly_buf_free(&b);
+
+    memset(name, 'a', sizeof(name) - 1);
+    name[sizeof(name) - 1] = '\0';
+    ly_buf_init(&b, 1 << 20, NULL);
+    ly_buf_cstr(&b, "{\"rule\":{\"");
+    ly_buf_cstr(&b, name);
+    ly_buf_cstr(&b, "\":1}}");
+    ly_buf_init(&want, 1 << 20, NULL);
+    ly_buf_cstr(&want, "{\"error\":{\"code\":\"op.unknown\","
+                "\"detail\":\"\\\"");
+    ly_buf_cstr(&want, name);
+    ly_buf_cstr(&want, "\\\"\"}}");
+    line_is_in(a, ly_buf_view(&b), ly_buf_view(&want));
+    ly_buf_free(&b);
+    ly_buf_free(&want);
     ly_arena_destroy(a);
 }
 
@@ -450,7 +478,7 @@ main(void)
     ok(vec_file(arena, "t/vectors/rules/compat.json", &text), "our own cases");
     cases(text, 900, "our own cases");
     ok(vec_file(arena, "t/vectors/rules/compat_edges.json", &text), "edges");
-    cases(text, 2305, "edges of coercion, texts and lists");
+    cases(text, 2324, "edges of coercion, texts and lists");
     lines();
     printed();
     steps();

@@ -347,20 +347,23 @@ rule_js_mod(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
 
 
 static const rule_js_t *
-rule_js_extreme(rule_js_ctx_t *x, const rule_js_t *args, double best,
-    double sign)
+rule_js_extreme(rule_js_ctx_t *x, const rule_js_t *args, bool max)
 {
     bool      none;
-    double    d;
+    double    d, best;
     uint32_t  i;
 
     none = false;
+    best = max ? -HUGE_VAL : HUGE_VAL;
 
     for (i = 0; i < args->n; i++) {
         d = rule_js_to_number(x, args->e[i]);
         none |= isnan(d);
 
-        if (d * sign > best * sign) {
+        /* -0 lies below 0 */
+        if ((max ? d > best : d < best)
+            || (d == best && (signbit(best) != 0) == max))
+        {
             best = d;
         }
     }
@@ -372,14 +375,14 @@ rule_js_extreme(rule_js_ctx_t *x, const rule_js_t *args, double best,
 static const rule_js_t *
 rule_js_min(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
 {
-    return rule_js_extreme(x, args, HUGE_VAL, -1);
+    return rule_js_extreme(x, args, false);
 }
 
 
 static const rule_js_t *
 rule_js_max(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
 {
-    return rule_js_extreme(x, args, -HUGE_VAL, 1);
+    return rule_js_extreme(x, args, true);
 }
 
 
@@ -528,19 +531,12 @@ rule_js_cut(const rule_js_t *s, double start, double length, uint32_t *from,
     size = s->n;
 
     if (start < 0) {
-        start = start + size > 0 ? start + size : 0;
+        start = fmax(start + size, 0);
     }
 
-    if (start > size) {
-        start = size;
-    }
-
-    if (length > size - start) {
-        length = size - start;
-    }
-
+    start = fmin(start, size);
     *from = (uint32_t) start;
-    *n = length > 0 ? (uint32_t) length : 0;
+    *n = (uint32_t) fmax(fmin(length, size - start), 0);
 }
 
 
@@ -572,7 +568,7 @@ rule_js_substr(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
 
         /* the reference adds: a text makes "8-1" of it, which is no number */
         end = last->kind == RULE_JS_NUMBER ? trunc(n + end) : 0;
-        n = end > 0 ? (uint32_t) end : 0;
+        n = (uint32_t) fmax(end, 0);
 
     } else {
         rule_js_cut(s, start, isnan(end) ? 0 : trunc(end), &from, &n);
@@ -919,7 +915,7 @@ rule_js_operation(rule_js_ctx_t *x, const rule_js_t *logic,
     i = rule_js_find(logic->k[0]);
 
     if (i == ly_countof(rule_js_ops)) {
-        ly_buf_init_arena(&b, x->arena, 8192);
+        ly_buf_init_arena(&b, x->arena, RULE_JS_RESULT);
         rule_js_print(logic->k[0], &b);
         return rule_js_fail(x, "op.unknown", ly_buf_view(&b));
     }
@@ -1031,8 +1027,7 @@ rule_compat_line(ly_arena_t *a, ly_str_t line, ly_buf_t *b)
     rule = rule_js_from(&x, n);
     n = ly_json_member(root, ly_str("data"));
     data = n == NULL ? &rule_js_null : rule_js_from(&x, n);
-    result = rule == NULL || data == NULL ? NULL
-                                          : rule_js_apply(&x, rule, data);
+    result = x.code == NULL ? rule_js_apply(&x, rule, data) : NULL;
 
     if (result != NULL) {
         ly_buf_cstr(b, "{\"result\":");

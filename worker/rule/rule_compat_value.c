@@ -137,7 +137,7 @@ rule_js_utf8(rule_js_ctx_t *x, ly_str_t s)
 
         if (c >= 0x10000) {
             u[len++] = (uint16_t) (0xd800 + ((c - 0x10000) >> 10));
-            c = 0xdc00 + ((c - 0x10000) & 0x3ff);
+            c = 0xdc00 + (c & 0x3ff);
         }
 
         u[len++] = (uint16_t) c;
@@ -472,21 +472,23 @@ rule_js_decimal(const uint16_t *s, uint32_t n)
 static double
 rule_js_decimal_value(rule_js_ctx_t *x, const uint16_t *s, uint32_t n)
 {
-    char      *text;
-    uint32_t   i;
+    ly_buf_t  b;
+    uint32_t  i;
 
-    text = rule_js_alloc(x, (size_t) n + 1);
-    if (text == NULL) {
+    ly_buf_init_arena(&b, x->arena, RULE_JS_UNITS);
+
+    for (i = 0; i < n; i++) {
+        ly_buf_byte(&b, (unsigned char) s[i]);
+    }
+
+    ly_buf_byte(&b, '\0');
+
+    if (ly_buf_err(&b) != LY_OK) {
+        (void) rule_js_fail(x, "memory.exhausted", rule_none);
         return NAN;
     }
 
-    for (i = 0; i < n; i++) {
-        text[i] = (char) s[i];
-    }
-
-    text[n] = '\0';
-
-    return strtod(text, NULL);
+    return strtod((const char *) b.data, NULL);
 }
 
 
@@ -512,7 +514,7 @@ rule_js_radix(const uint16_t *s, uint32_t n, double *out)
     for (i = 2; i < n; i++) {
         digit = s[i] >= '0' && s[i] <= '9' ? (uint32_t) (s[i] - '0')
                 : (s[i] | 32) >= 'a' && (s[i] | 32) <= 'f'
-                  ? (uint32_t) ((s[i] | 32) - 'a' + 10) : 99;
+                  ? (uint32_t) ((s[i] | 32) - 'a' + 10) : UINT32_MAX;
 
         if (digit >= radix) {
             *out = NAN;
