@@ -597,3 +597,20 @@ exit($counted && 100 * $sum{killed} / $counted < AIM ? 1 : 0);
 # file function ::: a piece of the line, or /a pattern/ ::: why it changes
 # nothing that can be seen.  A star in the first part stands for anything.
 __DATA__
+
+rule_compat rule_js_div ::: {{> -> >=}} 0) == (signbit ::: a dividend of 0 has been answered before
+rule_compat rule_js_extreme ::: /d \{\{[<>] -> [<>]=}} best/ ::: of two equal numbers either is taken; zeros are told apart beside it
+rule_compat* rule_js_* ::: {{> -> >=}} RULE_JS_UNITS ::: no arena here holds that many bytes
+rule_compat rule_js_cat ::: for (i = 0, n = {{0 -> 1}} ::: room for one unit more
+rule_compat rule_js_find ::: {{< -> <=}} name->n ::: the unit behind the name does not make the two as long
+rule_compat_value rule_js_utf8 ::: c {{< -> <=}} 0x80 ::: no character of UTF-8 begins with that byte
+rule_compat_value rule_js_member ::: other {{< -> <=}} at ::: two members of one name are refused
+rule_compat_value rule_js_number_text ::: 0x1p53 ::: both formats write 2^53 alike
+rule_compat_value rule_js_number_text ::: b.len : {{0 -> 1}} ::: a finite number always has a text
+rule_compat_value rule_js_decimal ::: i = n > {{0 -> 1}} ::: a sign alone is no number, taken off or not
+rule_compat_value rule_js_decimal ::: if (i {{< -> <=}} n && (s[i] == 'e' ::: behind the end no digit follows the e
+rule_compat_value rule_js_decimal ::: if (exp {{< -> <=}} n && (s[exp] == '+' ::: behind the end no digit follows the sign
+rule_compat_value rule_js_to_number ::: while (n > {{0 -> 1}} ::: of blanks alone one end strips what the other leaves
+rule_compat_value rule_js_parse_float ::: while (n > {{0 -> 1}} ::: a blank alone is no number either
+rule_compat_value rule_js_text_order ::: a->s[i] {{< -> <=}} b->s[i] ::: the two differ here
+rule_compat_value rule_js_relation ::: {{2 -> 3}} ::: whatever is none of less, equal and greater
