@@ -8,6 +8,7 @@
 #include "job.h"
 #include "log.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "../common/ly_banned.h"
@@ -106,7 +107,14 @@ queue_job(lane_t *lane, const db_rows_t *rows, size_t i)
 
     began = clock_mono_us();
     kind = job_find(job.kind);
-    how = kind == NULL ? LY_NOTFOUND : kind->run(&job);
+
+    if (kind == NULL) {
+        how = LY_NOTFOUND;
+        (void) snprintf(job.why, sizeof(job.why), "kind.unknown");
+
+    } else {
+        how = kind->run(&job);
+    }
 
     ly_arena_reset(lane->data);
 

@@ -33,6 +33,10 @@ job_maintain(job_t *job)
         return err;
     }
 
-    /* another process is at it */
-    return db_text(&res, 0, 0).data == NULL ? LY_TEMP : LY_OK;
+    if (db_text(&res, 0, 0).data == NULL) {
+        (void) snprintf(job->why, sizeof(job->why), "maintain.busy");
+        return LY_TEMP;
+    }
+
+    return LY_OK;
 }
