@@ -4,12 +4,13 @@
 # and runs the engine's unit tests on it.  A mutant that lives is a missing
 # test, unless its reason stands at the end of this file.
 #
-#   dev/mutants_rule.pl [--all | --sample N] [--seed S] [--jobs J] [--list]
-#                       [FILE...]
+#   dev/mutants_rule.pl [--all | --sample N] [--seed S] [--jobs J]
+#                       [--again] [--list] [FILE...]
 #
 # Takes 400 mutants, or N of them, by a seed that is printed; --all, or a FILE
 # without --sample, takes each.  FILE: only mutants of worker/rule/FILE.c.
-# Prints a table of the files; the mutants that live stand in
+# --again: only those that lived in the run before this one, to see that a new
+# test kills them.  Prints a table of the files; the mutants that live stand in
 # build/mutants-rule/living.tsv, which --list prints too: file:line:column,
 # function, was, then, the line, separated by tabs.  Exit 1 below 95 of 100.
 #
@@ -36,16 +37,17 @@ use constant AIM => 95;    # of a hundred mutants
 my $root = abs_path(dirname(abs_path($0)) . '/..');
 chdir $root or die "$root: $!\n";
 
-my ($sample, $seed, $jobs, $every, $list) = (undef, time, 1);
+my ($sample, $seed, $jobs, $every, $list, $again) = (undef, time, 1);
 GetOptions(
     'all'      => \$every,
     'sample=i' => \$sample,
     'seed=i'   => \$seed,
     'jobs=i'   => \$jobs,
-    'list'     => \$list
+    'list'     => \$list,
+    'again'    => \$again
 ) or exit 2;
 my %only = map { s/\.c$//r => 1 } map { basename $_ } @ARGV;
-$sample //= 400 if !$every && !%only;
+$sample //= 400 if !$every && !%only && !$again;
 $sample = 0 if $every;
 
 my $out = 'build/mutants-rule';
@@ -168,32 +170,41 @@ sub mutants_of {
 }
 
 my (%text, %functions, @mutants);
+my $number = 0;    # of the source, so that its mutants' are the same in every run
 for my $file (@rule) {
     my $base = basename($file, '.c');
+    $number++;
     $text{$file}      = [read_lines($file)];
     $functions{$file} = [functions(@{ $text{$file} })];
     next if %only && !$only{$base};
     next if $base eq 'rule_casefold' && !$only{$base};    # a table, tested by its vectors
-    push @mutants, mutants_of($file, $text{$file}, $functions{$file});
+    my @of = sort { $a->{line} <=> $b->{line} || $a->{at} <=> $b->{at} }
+        mutants_of($file, $text{$file}, $functions{$file});
+    $of[$_]{id} = 10000 * $number + $_ for 0 .. $#of;
+    push @mutants, @of;
 }
 
 my $all = @mutants;
+if ($again) {
+    my %lived = map { /^(\S+)\t\w+\t(.*?)\t(.*?)\t/ ? ("$1 $2 $3" => 1) : () } read_lines("$out/living.tsv");
+    @mutants = grep { $lived{ join(':', @$_{qw(file line)}, $_->{at} + 1) . " $_->{was} $_->{then}" } } @mutants;
+}
 if ($sample && $sample < @mutants) {
     srand $seed;
     @mutants = (shuffle @mutants)[ 0 .. $sample - 1 ];
 }
 @mutants = sort { $a->{file} cmp $b->{file} || $a->{line} <=> $b->{line} || $a->{at} <=> $b->{at} } @mutants;
-$mutants[$_]{id} = $_ + 1 for 0 .. $#mutants;
 printf "# %d of %d mutants%s\n", scalar @mutants, $all, $sample ? ", seed $seed" : '';
 
 # --- the sources with their mutants
 
-my $newest = max map { (stat)[9] } glob('common/*.h worker/rule/*.h t/unit/*.h t/unit/lib/*.h');
+my @headers = glob 'common/*.h worker/rule/*.h';
+my @theirs  = glob 't/unit/*.h';
 
 sub is_fresh {
     my ($made, @from) = @_;
     my $have = (stat $made)[9] // 0;
-    return !grep { $have <= $_ } $newest, map { (stat)[9] } @from;
+    return !grep { $have <= (stat)[9] } @headers, @from;
 }
 
 sub write_if_new {
@@ -245,6 +256,7 @@ sub schema {
     }
     $c .= sprintf "#line %d \"%s\"\n", $at + 1, $file;
     $c .= join '', @{$lines}[ $at .. $#$lines ];
+    $c =~ s/^static inline(?: __attribute__\(\(always_inline\)\))?/static/mg;    # there is nothing to inline
     my $base = basename $file, '.c';
     $c .= "const struct { long id; void **to; void *then; } mutants_${base}[] = {\n@table\{ 0 } };\n";
     return $c;
@@ -269,7 +281,7 @@ sub bodies {
             undef $name;
             next;
         }
-        next if /^\s*\.(?:cfi|loc|p2align|align)/;
+        next if /^\s*\.(?:cfi|loc|p2align|align)|^\.LF[BE]\d+:/;
         s/\.L(\d+)/'.l' . ($label{$1} \/\/= keys %label)/ge;
         s/\b([a-z]\w*)\.\d+\b/$1.#/g;
         push @code, $_;
@@ -315,7 +327,7 @@ for my $src (@rule) {
 
 for my $t (@tests) {
     my $obj = "$out/t/$t.o";
-    if (!is_fresh($obj, "t/unit/$t.c")) {
+    if (!is_fresh($obj, "t/unit/$t.c", @theirs)) {
         system(@cc, '-O1', '-DTAP_STOP', "-Dmain=main_$t", '-c', '-o', $obj, "t/unit/$t.c") == 0
             or die "$t does not compile\n";
     }
@@ -339,7 +351,7 @@ TABLES
 /* reads: mutant, test, milliseconds of processor time that it may take;
    answers: mutant, test, 0 if the test passed, milliseconds taken */
 int
-main(void)
+main(int argc, char **argv)
 {
     int               status, fd;
     long              id, test, ms, i, k;
@@ -353,7 +365,7 @@ main(void)
         sscanf(line, "%ld %ld %ld", &id, &test, &ms);
         pid = fork();
         if (pid == 0) {
-            fd = open(id == 0 ? "build/mutants-rule/log" : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+            fd = open(argv[1], O_WRONLY | O_CREAT | O_TRUNC, 0666);
             dup2(fd, 1);
             dup2(fd, 2);
             close(0);
@@ -387,20 +399,22 @@ C
 system('gcc', '-O1', '-w', '-no-pie', '-o', "$out/run", "$out/run.c", @objects, @libs) == 0
     or die "the tests do not link\n";
 
+# a failure is the first line of a runner's log
 sub runner {
-    my $pid = open2(my $from, my $to, "$out/run");
+    my ($n) = @_;
+    my $pid = open2(my $from, my $to, "$out/run", "$out/log.$n");
     $to->autoflush(1);
-    return { pid => $pid, from => $from, to => $to };
+    return { pid => $pid, from => $from, to => $to, log => "$out/log.$n" };
 }
 
 # the engine that is not broken must pass, or nothing is known
 my @ms;
 {
-    my $lane = runner();
+    my $lane = runner(0);
     for my $i (0 .. $#tests) {
         print { $lane->{to} } "0 $i 100000\n";
         my (undef, undef, $bad, $ms) = split ' ', readline $lane->{from};
-        die "$tests[$i] fails without a mutant; see $out/log\n" if $bad;
+        die "$tests[$i] fails without a mutant; see $lane->{log}\n" if $bad;
         $ms[$i] = $ms;
     }
     close $lane->{to};
@@ -424,7 +438,7 @@ my %reach;
     my @common = grep { m{/ly_\w+\.o$} } @objects;
     for my $i (0 .. $#tests) {
         my $kept = "$dir/$tests[$i].json";
-        if (!is_fresh($kept, @obj, "t/unit/$tests[$i].c", glob 't/vectors/rules/*')) {
+        if (!is_fresh($kept, @obj, "t/unit/$tests[$i].c", @theirs, glob 't/vectors/rules/*')) {
             unlink glob "$dir/*.gcda";
             my $bin = "$dir/$tests[$i]";
             system('gcc', '-c', @cc[ 1 .. $#cc ], '-O1', '-o', "$bin.t.o", "t/unit/$tests[$i].c") == 0
@@ -483,11 +497,13 @@ sub tests_of {
 
 # --- one after the other, in as many lanes as asked
 
+open my $killers, '>', "$out/killed.tsv" or die;
+$killers->autoflush(1);
 my (%lane, @living);
 my $select = IO::Select->new;
 my %kills;    # of a test, in a file
-for (1 .. $jobs) {
-    my $l = runner();
+for my $n (1 .. $jobs) {
+    my $l = runner($n);
     $lane{ $l->{from} } = $l;
     $select->add($l->{from});
 }
@@ -507,6 +523,7 @@ sub next_test {
 sub finish {
     my ($l, $what) = @_;
     $state{ $l->{mutant}{id} } = $what;
+    print STDERR "lives: $l->{mutant}{file}:$l->{mutant}{line}: $l->{mutant}{shown}\n" if $what eq 'lives';
     $done++;
     $killed++ if $what ne 'lives';
     print STDERR "# $done of $todo: $killed killed\n" if $done % 200 == 0;
@@ -517,7 +534,7 @@ sub next_mutant {
     my ($l) = @_;
     while (my $m = shift @queue) {
         my $k = $kills{ $m->{file} } //= {};
-        my @t = sort { (1 + ($k->{$b} // 0)) / ($ms[$b] + 3) <=> (1 + ($k->{$a} // 0)) / ($ms[$a] + 3) } tests_of($m);
+        my @t = sort { ($tests[$a] eq 'rule_model') <=> ($tests[$b] eq 'rule_model') or (1 + ($k->{$b} // 0)) / ($ms[$b] + 3) <=> (1 + ($k->{$a} // 0)) / ($ms[$a] + 3) } tests_of($m);
         if (!@t) {
             $state{ $m->{id} } = 'unreached';
             $done++;
@@ -539,6 +556,10 @@ while ($busy) {
         my (undef, $t, $bad) = split ' ', $answer;
         if ($bad) {
             $kills{ $l->{mutant}{file} }{$t}++;
+            my ($first) = read_lines($l->{log});
+            my $m = $l->{mutant};
+            print $killers join("\t", "$m->{file}:$m->{line}:" . ($m->{at} + 1), @$m{qw(function was then)}, $tests[$t],
+                $first // "ended\n");
             finish($l, $tests[$t]);
         } else {
             next_test($l);
