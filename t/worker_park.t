@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 use Test::LoyaltyWorker;
 use Test::More;
 
-my $t = Test::LoyaltyWorker->new(plan => 17, worker => {
+my $t = Test::LoyaltyWorker->new(plan => 19, worker => {
     rules_slots => 1, retry_first => '100ms', retry_max => '300ms', quarantine_after => '30s' });
 my $shop = $t->shop('acme');
 my $dbh = $t->dbh;
@@ -47,7 +47,7 @@ is($t->points($shop, 'm8'), 7, 'others go on');
 is_deeply($t->sql("select jsonb_array_length(args->'events') from loyalty.job where queue = 'parked'"),
     [[4]], 'one job, the events in their order');
 
-$t->wait_for(sub { $t->value("select attempt from loyalty.job where queue = 'parked'") >= 2 }, 20,
+$t->wait_for(sub { $t->value("select attempt from loyalty.job where queue = 'parked'") >= 2 }, 60,
     'two more tries');
 pass('it is tried again');
 
@@ -57,7 +57,7 @@ pass('it is tried again');
 $t->sql("alter table loyalty.entry drop constraint entry_size");
 $t->sql('alter table loyalty.movement drop constraint movement_amount');
 $t->sql('alter table loyalty.balance drop constraint balance_size');
-$t->becomes($later, 'processed', 30);
+$t->becomes($later, 'processed', 60);
 is($t->outcome($bad)->{status}, 'processed', 'it is booked at last');
 is_deeply([map { $t->outcome($_)->{seq} } $bad, $behind, $ids[48], $later], [2, 3, 4, 5],
     'the member\'s events in their order');
@@ -74,9 +74,24 @@ $t->house->worker_conf;
 kill HUP => $t->pids('worker');
 my ($never, $next) = $t->accept($shop, $t->paid('never', 'ext:zoe', ['2000000.00', 1]),
     $t->paid('next', 'ext:zoe', ['6.00', 1]));
-my $o = $t->becomes($never, 'quarantined', 30);
+my $o = $t->becomes($never, 'quarantined', 60);
 is($o->{detail}{code}, '23514', 'an event that can never be booked is quarantined');
-$t->becomes($next, 'processed', 30);
+$t->becomes($next, 'processed', 60);
 is($t->points($shop, 'zoe'), 6, 'and the member goes on');
 is($t->value('select count(*) from loyalty.job'), 0, 'nothing waits');
+
+# -- what the server lacks is no event's failure
+
+my $refused = sub { scalar(() = $t->log_text('postgres.log') =~ /no room here/g) };
+$t->sql(q{create function public.no_room() returns trigger language plpgsql as $$
+    begin raise 'no room here' using errcode = '53100'; end $$});
+$t->sql('create trigger no_room before insert on loyalty.entry for each row execute function'
+    . ' public.no_room()');
+my ($first, $second) = $t->accept($shop, $t->paid('room', 'ext:rob', ['4.00', 1]),
+    $t->paid('room-2', 'ext:rob', ['5.00', 1]));
+$t->wait_for(sub { $refused->() > 12 }, 60, 'refused again and again');
+is($t->outcome($first), undef, 'an event is not put aside for want of room');
+$t->sql('drop trigger no_room on loyalty.entry');
+$t->becomes($second, 'processed', 60);
+is($t->points($shop, 'rob'), 9, 'and booked once there is some');
 $t->books_ok;

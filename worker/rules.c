@@ -324,6 +324,18 @@ rules_batch_init(lane_t *lane, batch_t *batch)
 
 /* --- retries ---------------------------------------------------------- */
 
+/*
+ * The server lacks room, memory or a disk that works: no event's fault,
+ * however often it fails.
+ */
+static bool
+rules_starved(const db_fault_t *fault)
+{
+    return strncmp(fault->sqlstate, "53", 2) == 0
+           || strncmp(fault->sqlstate, "58", 2) == 0;
+}
+
+
 static ly_err_t
 rules_retry_failed(lane_t *lane, const batch_t *batch, ly_err_t why)
 {
@@ -445,7 +457,7 @@ rules_retry(lane_t *lane, bool *found)
         return LY_OK;
     }
 
-    if (!db_connected(lane->db)) {
+    if (!db_connected(lane->db) || rules_starved(db_fault(lane->db))) {
         return err;
     }
 
@@ -482,6 +494,11 @@ rules_failed(lane_t *lane, const batch_t *batch, ly_err_t err)
     }
 
     rules->limit = 1;
+
+    if (rules_starved(fault)) {
+        return;
+    }
+
     rules->tries++;
 
     if (err == LY_TEMP && rules->tries < RULES_TRIES) {

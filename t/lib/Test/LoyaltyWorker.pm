@@ -84,7 +84,7 @@ sub answer {
     $self->wait_for(sub {
         $answer = $self->value("select answer from loyalty.command where command_id = ?"
             . " and state = 'done'", $id);
-    }, 20, 'the command is done');
+    }, 60, 'the command is done');
     return $JSON->decode($answer);
 }
 
@@ -175,7 +175,7 @@ sub becomes {
     my ($self, $id, $status, $seconds) = @_;
     my $o;
     $self->wait_for(sub { ($o = $self->outcome($id)) && $o->{status} eq $status },
-        $seconds // 20, "$id becomes $status");
+        $seconds // 60, "$id becomes $status");
     return $o;
 }
 
