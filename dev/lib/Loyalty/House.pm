@@ -36,7 +36,8 @@ my @FOLDERS = qw(pg run nginx tls log bin);
 
 # var: where everything lies; http, https: ports; tune: dev or test;
 # owner: name of the user of the services, when this process is root; via:
-# {role => folder} of another socket to PostgreSQL
+# {role => folder} of another socket to PostgreSQL; keep: PostgreSQL is started
+# again when it ends by itself
 sub new {
     my ($class, %o) = @_;
 
@@ -407,18 +408,37 @@ HBA
     }
 }
 
+# PostgreSQL shuts down when there is no room for its log, even while it
+# recovers, and does not come back: what a service manager does elsewhere is
+# done here by a shell that starts it again, while its mark is there, until it
+# ends as it was told to.  The lock is held by one that lives.
+my $KEEPER = <<'SH';
+exec 9>>"$2.lock"
+flock -n 9 || exit 1
+while :; do
+    "$0" -D "$1" 9>&-
+    test $? -ne 0 && test -e "$2" && sleep 1 && test -e "$2" || exit 1
+done
+SH
+
 sub pg_start {
     my ($self) = @_;
     return if $self->pid('postgres') && $self->pg_ready;
 
     $self->pg_configure if !$self->{configured};
     unlink $self->path('pg/postmaster.pid') if !$self->pid('postgres');
-    my $pid = $self->daemon($self->path('log/postgres.log'),
-        ["$PGBIN/postgres", '-D', $self->path('pg')]);
+    my $mark = "$self->{run}/postgres.keep";
+    my @command = ("$PGBIN/postgres", '-D', $self->path('pg'));
+    @command = ('/bin/sh', '-c', $KEEPER, $command[0], $command[2], $mark) if $self->{keep};
+    my $pid = $self->{keep} && $self->_kept ? undef
+        : $self->daemon($self->path('log/postgres.log'), \@command);
 
     $self->wait_for('PostgreSQL', 60, sub {
-        return 1 if $self->pg_ready;
-        return if _alive($pid) && !_zombie($pid);
+        if ($self->pg_ready) {
+            $self->write_file($mark, '') if $self->{keep};
+            return 1;
+        }
+        return if !$pid || _alive($pid) && !_zombie($pid);
         my $why = $self->last_line('postgres.log', qr/FATAL|PANIC|could not/);
         $why = 'the disk is full' if $why =~ /No space left/;
         die "PostgreSQL does not start: $why\n";
@@ -431,8 +451,16 @@ sub pg_ready {
                   'postgres', '-U', 'postgres') == 0;
 }
 
+# does a keeper hold its lock?
+sub _kept {
+    my ($self) = @_;
+    open my $fh, '<', "$self->{run}/postgres.keep.lock" or return 0;
+    return !flock $fh, LOCK_EX | LOCK_NB;
+}
+
 sub pg_stop {
     my ($self, $signal) = @_;
+    unlink "$self->{run}/postgres.keep";
     my $pid = $self->pid('postgres') or return;
     $self->stop_pid($pid, 60, $signal // 'INT', 'QUIT');
 }
