@@ -146,44 +146,50 @@ rules_error(ly_buf_t *out, const char *code, ly_str_t detail)
 }
 
 
-/* a document is what has a trigger; else the line's rule is a condition */
+/*
+ * The document of a rule: a document is what has a trigger, any other is a
+ * condition, which gets one round it; what is in a list is taken as it is.
+ */
 static ly_str_t
 rules_document(ly_arena_t *a, ly_str_t line, const ly_json_node_t *rule,
-    const ly_json_node_t *event, ly_buf_t *b)
+    bool listed)
 {
-    ly_jw_t                w;
-    const ly_json_node_t  *type;
+    bool      alone;
+    ly_jw_t   w;
+    ly_buf_t  b;
 
-    if (ly_json_member(rule, ly_str("trigger")) != NULL) {
+    alone = !listed && ly_json_member(rule, ly_str("trigger")) == NULL;
+
+    if (!alone && rule->type == LY_JSON_OBJECT) {
         return rules_slice(line, rule);
     }
 
-    type = ly_json_member_of(event, ly_str("type"), LY_JSON_STRING);
-    ly_buf_init_arena(b, a, (size_t) 4 << 20);
-    ly_buf_cstr(b, "{\"effects\":[{\"points\":0,\"type\":\"fixed\","
-                "\"wallet\":\"points\"}],\"trigger\":{\"event\":");
-    ly_jw_init(&w, b);
-    ly_jw_str(&w, type == NULL ? ly_str("custom") : type->text);
-    ly_buf_cstr(b, "},\"condition\":");
+    ly_buf_init_arena(&b, a, (size_t) 4 << 20);
+    ly_buf_cstr(&b, alone ? "{\"effects\":[{\"points\":0,\"type\":\"fixed\","
+                "\"wallet\":\"points\"}],\"trigger\":{\"event\":\"custom\"},"
+                "\"condition\":" : "");
 
     if (rule->type == LY_JSON_OBJECT || rule->type == LY_JSON_ARRAY) {
-        ly_buf_str(b, rules_slice(line, rule));
+        ly_buf_str(&b, rules_slice(line, rule));
 
     } else {
-        ly_jw_init(&w, b);
+        ly_jw_init(&w, &b);
         ly_jw_node(&w, rule);
     }
 
-    ly_buf_byte(b, '}');
+    ly_buf_cstr(&b, alone ? "}" : "");
 
-    return ly_buf_view(b);
+    return ly_buf_view(&b);
 }
 
 
 typedef struct {
-    rule_run_t       run;
+    rule_run_t      *runs;
+    rule_result_t   *results;
+    size_t           n;
     rule_cap_t       cap[RULE_CAPS_MAX];
     rule_cap_t      *caps[RULE_CAPS_MAX];
+    size_t           n_caps;
     rule_counter_t  *counters;
     size_t           n_counters;
 } rules_given_t;
@@ -200,21 +206,26 @@ rules_number(const ly_json_node_t *n, ly_dec_t *out)
 static bool
 rules_given(ly_arena_t *a, const ly_json_node_t *data, rules_given_t *g)
 {
+    size_t                 i;
     const ly_json_node_t  *n;
 
-    g->run.caps = g->caps;
     n = ly_json_member_of(data, ly_str("caps"), LY_JSON_OBJECT);
 
     for (n = n == NULL ? NULL : n->first; n != NULL; n = n->next) {
-        if (g->run.n_caps == RULE_CAPS_MAX
-            || ly_json_int64(n, &g->cap[g->run.n_caps].remaining) != LY_OK)
+        if (g->n_caps == RULE_CAPS_MAX || n->key.len == 0
+            || ly_json_int64(n, &g->cap[g->n_caps].remaining) != LY_OK)
         {
             return false;
         }
 
-        g->cap[g->run.n_caps].name = n->key;
-        g->caps[g->run.n_caps] = &g->cap[g->run.n_caps];
-        g->run.n_caps++;
+        g->cap[g->n_caps].name = n->key;
+        g->caps[g->n_caps] = &g->cap[g->n_caps];
+        g->n_caps++;
+    }
+
+    for (i = 0; i < g->n; i++) {
+        g->runs[i].caps = g->caps;
+        g->runs[i].n_caps = g->n_caps;
     }
 
     n = ly_json_member_of(data, ly_str("counters"), LY_JSON_OBJECT);
@@ -276,49 +287,121 @@ rules_input(ly_arena_t *a, ly_str_t line, const ly_json_node_t *data,
 }
 
 
-static bool
-rules_result(const rule_result_t *r, bool document, ly_buf_t *out)
+static void
+rules_outcome(ly_jw_t *w, const rule_result_t *r)
 {
-    ly_jw_t  w;
+    ly_jw_object(w);
+    ly_jw_kcstr(w, "outcome", rule_outcome_name(r->outcome));
+    ly_jw_kint(w, "points", r->points);
+    ly_jw_kcstr(w, "reason", r->reason);
+    ly_jw_k(w, "trace");
+    ly_jw_raw(w, r->trace);
+    ly_jw_object_end(w);
+}
 
-    if (r->outcome == RULE_ERROR) {
+
+/* of one rule, or of several in a list */
+static bool
+rules_result(const rules_given_t *g, bool alone, bool listed, ly_buf_t *out)
+{
+    size_t                i;
+    ly_jw_t               w;
+    const rule_result_t  *r;
+
+    r = g->results;
+
+    if (!listed && r->outcome == RULE_ERROR) {
         return rules_error(out, r->code, r->pointer);
-    }
-
-    if (!document) {
-        ly_buf_cstr(out, r->outcome == RULE_NOT_MATCHED
-                    ? "{\"result\":false}" : "{\"result\":true}");
-        return ly_buf_err(out) == LY_OK;
     }
 
     ly_jw_init(&w, out);
     ly_jw_object(&w);
     ly_jw_k(&w, "result");
-    ly_jw_object(&w);
-    ly_jw_kcstr(&w, "outcome", rule_outcome_name(r->outcome));
-    ly_jw_kint(&w, "points", r->points);
-    ly_jw_kcstr(&w, "reason", r->reason);
-    ly_jw_k(&w, "trace");
-    ly_jw_raw(&w, r->trace);
-    ly_jw_object_end(&w);
+
+    if (alone) {
+        ly_jw_bool(&w, r->outcome != RULE_NOT_MATCHED);
+
+    } else if (!listed) {
+        rules_outcome(&w, r);
+
+    } else {
+        ly_jw_array(&w);
+
+        for (i = 0; i < g->n; i++) {
+            rules_outcome(&w, &g->results[i]);
+        }
+
+        ly_jw_array_end(&w);
+    }
+
     ly_jw_object_end(&w);
 
     return ly_jw_done(&w) == LY_OK;
 }
 
 
+/* the rules compiled; false: the error is written, or cannot be */
+static bool
+rules_compiled(ly_arena_t *a, ly_str_t line, const rule_catalogue_t *c,
+    const ly_json_node_t *rule, bool listed, rules_given_t *g, ly_buf_t *out,
+    bool *good)
+{
+    ly_buf_t         pointer;
+    rule_faults_t    faults;
+    rule_program_t  *program;
+
+    g->n = listed ? rule->count : 1;
+    g->runs = ly_arena_array(a, g->n + 1, sizeof(*g->runs));
+    g->results = ly_arena_array(a, g->n + 1, sizeof(*g->results));
+    *good = g->runs != NULL && g->results != NULL;
+
+    if (*good && (g->n > RULE_RUNS_MAX
+                  || (listed && rule->type != LY_JSON_ARRAY)))
+    {
+        *good = rules_error(out, "value.type", ly_str("rules"));
+        return false;
+    }
+
+    rule = listed ? rule->first : rule;
+
+    for (g->n = 0; *good && rule != NULL; g->n++) {
+        memset(&faults, 0, sizeof(faults));
+
+        if (rule_compile(a, rules_document(a, line, rule, listed), c, 0,
+                         &program, &faults) != LY_OK)
+        {
+            ly_buf_init_arena(&pointer, a, (size_t) 1 << 20);
+
+            if (listed) {
+                ly_buf_byte(&pointer, '/');
+                ly_buf_uint(&pointer, g->n);
+            }
+
+            ly_buf_str(&pointer, faults.n > 0 ? faults.fault[0].pointer
+                                              : ly_str(""));
+            *good = rules_error(out, faults.n > 0 ? faults.fault[0].code
+                                                  : "memory.exhausted",
+                                ly_buf_view(&pointer));
+            return false;
+        }
+
+        g->runs[g->n].program = program;
+        rule = listed ? rule->next : NULL;
+    }
+
+    return *good;
+}
+
+
 static bool
 rules_strict_line(ly_arena_t *a, ly_str_t line, ly_buf_t *out)
 {
-    ly_buf_t               b;
-    ly_str_t               json;
+    bool                   good, listed, alone;
     rules_given_t          g;
     rule_faults_t          faults;
     rule_input_t          *in;
-    rule_result_t          result;
     ly_json_node_t        *root;
     rule_options_t         options;
-    rule_program_t        *program;
     ly_json_fault_t        fault;
     rule_catalogue_t      *catalogue;
     const ly_json_node_t  *rule, *data, *n;
@@ -334,6 +417,8 @@ rules_strict_line(ly_arena_t *a, ly_str_t line, ly_buf_t *out)
     }
 
     rule = ly_json_member(root, ly_str("rule"));
+    listed = rule == NULL;
+    rule = listed ? ly_json_member(root, ly_str("rules")) : rule;
     data = ly_json_member(root, ly_str("data"));
     n = ly_json_member_of(root, ly_str("catalogue"), LY_JSON_OBJECT);
     memset(&faults, 0, sizeof(faults));
@@ -351,18 +436,11 @@ rules_strict_line(ly_arena_t *a, ly_str_t line, ly_buf_t *out)
                            ly_str("catalogue"));
     }
 
-    json = rules_document(a, line, rule,
-                          ly_json_member(data, ly_str("event")), &b);
-
-    if (rule_compile(a, json, catalogue, 0, &program, &faults) != LY_OK) {
-        return rules_error(out, faults.n > 0 ? faults.fault[0].code
-                                             : "memory.exhausted",
-                           faults.n > 0 ? faults.fault[0].pointer
-                                        : ly_str(""));
-    }
-
     memset(&g, 0, sizeof(g));
-    g.run.program = program;
+
+    if (!rules_compiled(a, line, catalogue, rule, listed, &g, out, &good)) {
+        return good;
+    }
 
     if (!rules_given(a, data, &g)
         || !rules_input(a, line, data, catalogue, &g, &in))
@@ -370,15 +448,16 @@ rules_strict_line(ly_arena_t *a, ly_str_t line, ly_buf_t *out)
         return rules_error(out, "data.invalid", ly_str("data"));
     }
 
+    alone = !listed && ly_json_member(rule, ly_str("trigger")) == NULL;
     memset(&options, 0, sizeof(options));
     options.trace = true;
+    options.any_event = alone;
 
-    if (rule_evaluate(a, in, &g.run, 1, &options, &result) != LY_OK) {
+    if (rule_evaluate(a, in, g.runs, g.n, &options, g.results) != LY_OK) {
         return false;
     }
 
-    return rules_result(&result,
-                        ly_json_member(rule, ly_str("trigger")) != NULL, out);
+    return rules_result(&g, alone, listed, out);
 }
 
 

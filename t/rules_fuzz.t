@@ -2,8 +2,9 @@
 
 # Random rules: the engine against the second implementation, result and trace,
 # and its compatible mode against the two JsonLogic engines of JavaScript where
-# they agree.  LOYALTY_LONG=1: a million cases each.  LOYALTY_SEED=N begins at
-# another seed; a difference is shown with the seed that makes it again.
+# they agree.  LOYALTY_LONG=1: a million compared each, telling how far it is.
+# LOYALTY_SEED=N begins at another seed; a difference is shown with the seed that
+# makes it again.
 
 use strict;
 use warnings;
@@ -34,9 +35,11 @@ SKIP: {
 
 sub same {
     my ($program, $what) = @_;
-    my ($out, $err);
-    my $good = run(['node', "$ROOT/t/rules/$program", '--cases', $CASES, '--seed', $SEED],
-                   '<', \undef, '>', \$out, '2>', \$err);
+    my ($out, $err) = ('', '');
+    my $good = run(['node', "$ROOT/t/rules/$program", '--cases', $CASES, '--seed', $SEED,
+                    '--progress', $ENV{LOYALTY_LONG} ? 20_000 : 0],
+                   '<', \undef, '>', \$out,
+                   '2>', sub { $err .= $_[0]; print {*STDERR} $_[0] if $ENV{LOYALTY_LONG} });
     ok($good, "$what: $CASES cases from seed $SEED") or diag $out, $err;
     note($out) if $good;
 }

@@ -21,11 +21,12 @@ my $json = JSON::XS->new->canonical->utf8->allow_nonref;
 
 plan skip_all => 'node is not installed: run dev/deps'
     if system("node --version >/dev/null 2>&1") != 0;
-plan tests => 10;
+plan tests => 14;
 
 my @cookbook = (@{ vectors('cookbook') }, @{ vectors('lines') });
 my @strict = @{ vectors('strict') };
 my @faults = @{ vectors('faults') };
+my @edges = @{ vectors('edges') };
 
 # -- rules with their cases
 my @cases;
@@ -35,6 +36,7 @@ for my $rule (@cookbook) {
         @{ $rule->{cases} };
 }
 push @cases, map { { %$_, name => $json->encode($_->{rule}) } } @strict;
+push @cases, grep { exists $_->{rule} } @edges;
 
 my @lines = map { line($_) } @cases;
 my @here = loyalty(@lines);
@@ -69,7 +71,7 @@ is(scalar(grep { fmt($documents[$_]) ne $normal[$_] } 0 .. $#documents), 0,
    'both have the same normal form');
 
 # -- several rules: their traces say what the others did to them
-my @several = several();
+my @several = (several(), grep { exists $_->{rules} } @edges);
 my @made = map { $json->decode($_) } second(several => map { $json->encode($_) } @several);
 my @parts = map {
     my $i = $_;
@@ -78,6 +80,21 @@ my @parts = map {
 is_deeply([map { [map { "$_->{outcome} $_->{points}" } @$_] } @made],
           [map { $_->{expected} } @several], 'stacking, caps and multipliers of several rules');
 is(engine_verifies(@parts), 0, 'whose traces the engine recomputes');
+my @whole = map { line($_) } @several;
+is_deeply([loyalty(@whole)], [second(eval => @whole)], 'the engine gives the same for them');
+
+# -- catalogues: a digest is what any implementation of the language must find
+my $catalogues = vectors('catalogues');
+my @asked = map { $json->encode({ rules => [{ trigger => { event => 'x' },
+    effects => [{ type => 'fixed', wallet => 'p', points => 1 }] }],
+    data => { event => { type => 'x' } }, $_->{catalogue} ? (catalogue => $_->{catalogue}) : () }) }
+    @$catalogues;
+for my $by (\&loyalty, sub { second(eval => @_) }) {
+    is_deeply([map { $json->decode($_)->{result}[0]{trace}{catalogue} } $by->(@asked)],
+              [map { $_->{digest} } @$catalogues], 'digests of catalogues');
+}
+my ($page) = map { local (@ARGV, $/) = $_; <> } "$ROOT/docs/rules.md";
+like($page, qr/\Q$catalogues->[0]{digest}/, 'the default one stands in the description');
 
 
 sub vectors {
@@ -89,7 +106,7 @@ sub vectors {
 
 sub line {
     my ($case) = @_;
-    my %line = map { exists $case->{$_} ? ($_ => $case->{$_}) : () } qw(rule data catalogue);
+    my %line = map { exists $case->{$_} ? ($_ => $case->{$_}) : () } qw(rule rules data catalogue);
     return $json->encode(\%line);
 }
 

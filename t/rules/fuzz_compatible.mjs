@@ -1,7 +1,7 @@
 // Random classic JsonLogic on random data: where json-logic-js and
 // json-logic-engine agree, the engine's compatible mode must give the same.
 //
-//   node fuzz_compatible.mjs [--cases N] [--seed S] [--tool PATH]
+//   node fuzz_compatible.mjs [--cases N] [--seed S] [--tool PATH] [--progress N]
 
 import { createRequire } from 'node:module';
 
@@ -12,7 +12,7 @@ const classic = require('json-logic-js');
 const { LogicEngine } = require('json-logic-engine');
 
 const engine = new LogicEngine();
-const { cases, seed, tool, show } = options();
+const { cases, seed, tool, show, progress } = options();
 let r;
 
 const NUMBERS = [0, 1, -1, 2, 3, 10, 1.5, -0.25, 0.1, 100, 1e21, 1e-7, 123456789, 9007199254740993,
@@ -120,5 +120,5 @@ function expect(line) {
 }
 
 console.log = () => {};         // the operator `log` of both writes there
-process.exitCode = await compareLines({
-    tool: [tool, 'rules', 'eval', '--compatible'], cases, seed, generate, expect, show });
+process.exitCode = await compareLines({ tool: [tool, 'rules', 'eval', '--compatible'], cases, seed,
+    progress, generate, expect, show });

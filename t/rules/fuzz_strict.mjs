@@ -1,7 +1,8 @@
-// Random well-typed rules on random events: the engine and the second
-// implementation must give the same results and, byte by byte, the same traces.
+// Random well-typed rules on random events, alone and several on one event: the
+// engine and the second implementation must give the same results and, byte by
+// byte, the same traces.
 //
-//   node fuzz_strict.mjs [--cases N] [--seed S] [--tool PATH]
+//   node fuzz_strict.mjs [--cases N] [--seed S] [--tool PATH] [--progress N]
 //
 // Case i has the seed S + i: a difference is shown with the seed that makes it
 // again with --cases 1.
@@ -10,7 +11,7 @@ import { evalLine } from './reference.mjs';
 import { Num, canonical, two } from './values.mjs';
 import { Random, compareLines, options } from './fuzz.mjs';
 
-const { cases, seed, tool, show } = options();
+const { cases, seed, tool, show, progress } = options();
 let r;
 
 const num = (text) => new Num(String(text));
@@ -24,7 +25,12 @@ const CATALOGUE = { extends: 'default', facts: [
       nullable: true },
     { name: 'event.gift', type: 'bool', nullable: true, path: 'attributes.gift' },
     { name: 'event.weight', type: 'decimal', nullable: true, path: 'attributes.weight' },
-    { name: 'event.fee', type: 'money', nullable: true, path: 'attributes.fee' },
+    { name: 'event.fee', type: 'money', nullable: true, path: 'attributes.fee', unit: 'a parcel' },
+    { name: 'event.toll', type: 'money', currency: 'EUR', nullable: true, path: 'attributes.fee' },
+    { name: 'event.kind', type: 'enum', values: ['order.paid', 'review.posted'], nullable: true,
+        path: 'type' },
+    { name: 'event.attributes', type: 'money', nullable: true, path: 'attributes' },
+    { name: 'member.purse', type: 'money', nullable: true },
     { name: 'event.due', type: 'date', nullable: true, path: 'attributes.due' },
     { name: 'event.tags', type: 'list', of: 'string', nullable: true, path: 'attributes.tags' },
     { name: 'event.stops', type: 'list', nullable: true, path: 'attributes.stops', of: { fields: [
@@ -46,7 +52,8 @@ const FACTS = {
     lines: ['order.lines', 'refund.lines'],
 };
 const MORE = {
-    decimal: ['event.weight'], money: ['event.fee'], bool: ['event.gift'], date: ['event.due'],
+    decimal: ['event.weight'], money: ['event.fee', 'event.fee', 'event.toll', 'event.attributes',
+        'member.purse'], bool: ['event.gift'], date: ['event.due'],
     texts: ['event.tags'], stops: ['event.stops'],
     size: ['member.attributes.size', 'member.tier'], hue: ['member.attributes.hue'],
 };
@@ -82,12 +89,24 @@ function decimalText() {
         () => r.chance(0.2) ? '9'.repeat(38) : '12345678901234567890.123456',
     ])();
 }
+/** Beyond what any shop has: the edges of every range. */
+const HUGE = [
+    '9223372036854775807', '4611686018427387904', '170141183460469231731', '1e37', '1e-18',
+    '99999999999999999999999999999999999999', '-99999999999999999999999999999999999999',
+    '50000000000000000000000000000000000000', '0.000000000000000001',
+];
+const huge = () => {
+    const t = r.pick(HUGE);
+    return t.includes('e') ? num(t) : r.pick([num(t), t]);
+};
 const whole = () => String(r.int(-5, 40));
 
 function date() {
-    return r.pick([() => '2024-02-29', () => '2026-03-29', () => '2026-10-25', () => '1900-01-01',
-                   () => '9999-12-31',
-                   () => `20${r.int(10, 35)}-${two(r.int(1, 12))}-${two(r.int(1, 28))}`])();
+    return r.pick([
+        () => (r.chance(0.1) ? '0001-01-01' : '2026-03-29'), () => '2024-02-29',
+        () => '2026-03-29', () => '2026-10-25', () => '1900-01-01', () => '9999-12-31',
+        () => `20${r.int(10, 35)}-${two(r.int(1, 12))}-${two(r.int(1, 28))}`,
+    ])();
 }
 const clock = () => [two(r.int(0, 23)), r.pick(['00', '30', '59']),
                      r.pick(['00', '59'])].join(':');
@@ -269,6 +288,7 @@ const PREDICATES = [
     () => (!facts.hue ? false : op(r.pick(['===', '!==']), { var: 'member.attributes.hue' },
                                    r.pick(['red', 'green']))),
     () => (facts.hue ? op('in', { var: 'member.tier' }, [r.pick(['gold', 'bronze'])]) : false),
+    () => (facts.hue ? op('===', { var: 'event.kind' }, 'order.paid') : true),
 ];
 
 function bool(depth) {
@@ -282,33 +302,38 @@ function bool(depth) {
     ])();
 }
 
-const POINTS = () => r.pick([num(1), '1.5', num(r.int(0, 12)), '0.333333', '10', '0']);
+const POINTS = () => (r.chance(0.01)
+    ? r.pick([num('9223372036854775807'), '99999999999999999999999999999999.999999'])
+    : r.pick([num(1), '1.5', num(r.int(0, 12)), '0.333333', '10', '0']));
 
 function effect(refund) {
     const e = r.pick([
-        () => ({ type: 'fixed', points: num(r.int(0, 500)) }),
+        () => ({ type: 'fixed', points: num(r.chance(0.02)
+            ? r.pick(['9223372036854775807', '4611686018427387904']) : r.int(0, 500)) }),
         () => ({ type: 'rate', points: POINTS(),
-                 per: { amount: r.pick(['1.00', '3', num(7), '0.07']),
-                        ...(r.chance(0.2) ? { currency: 'GBP' } : {}) },
-                 ...(r.chance(0.3) ? { where: within('lines', () => bool(1)) }
-                                   : r.chance(0.3) ? { of: typed('money', 2) } : {}) }),
-        () => ({ type: 'rate', points: POINTS(), per: { amount: '2' },
-                 of: r.chance(0.3) ? 'order.quantity' : typed(number(), 2) }),
+            per: { amount: r.pick(['1.00', '3', num(7), '0.07']),
+            ...(r.chance(0.2) ? { currency: 'GBP' } : {}) },
+                 ...(r.chance(0.3) ? { where: within('lines', () => bool(1)) } : r.chance(0.3)
+                     ? { of: typed('money', 2) } : {}) }),
+        () => ({ type: 'rate', points: POINTS(), per: { amount: '2' }, of: r.chance(0.3)
+            ? 'order.quantity' : typed(number(), 2) }),
         () => ({ type: 'line_bonus', points: POINTS(),
-                 ...(r.chance(0.7) ? { where: within('lines', () => bool(1)) } : {}),
-                 ...(r.chance(0.6) ? { per: r.pick(['line', 'unit']) } : {}) }),
+            ...(r.chance(0.7) ? { where: within('lines', () => bool(1)) } : {}),
+            ...(r.chance(0.6) ? { per: r.pick(['line', 'unit']) } : {}) }),
         () => ({ type: 'table', of: r.chance(0.5) ? 'order.total' : typed(number(), 1),
-                 steps: STEPS.slice(r.int(0, 2))
-                     .map(([from, points]) => ({ from, points: num(points) })) }),
-        () => ({ type: 'multiplier', factor: r.pick(['1.5', num(2), '1', '2.25']) }),
+            steps: [['0', 3], ['5', 10], ['20.5', 25], ['100', 60]].slice(r.int(0, 2))
+            .map(([from, points]) => ({ from, points: num(points) })) }),
+        () => ({ type: 'multiplier', factor: r.chance(0.02) ? '99999999999999999999999999999999'
+            : r.pick(['1.5', num(2), '1', '2.25', '1.000001']) }),
     ])();
     return { ...e, wallet: r.pick(['points', 'points', 'stars']),
              ...(r.chance(0.5) ? { rounding: r.pick(ROUNDINGS) } : {}) };
 }
 
-function document() {
-    const event =
-        r.pick(['order.paid', 'order.paid', 'order.paid', 'order.refunded', 'review.posted']);
+const eventType = () => r.pick(['order.paid', 'order.paid', 'order.paid', 'order.refunded',
+    'review.posted']);
+
+function document(event) {
     const rule = { trigger: { event, ...(r.chance(0.1) ? { sources: ['shop', 'till'] } : {}) },
                    effects: Array.from({ length: r.int(1, 3) }, () => effect()) };
     if (r.chance(0.8)) { rule.condition = bool(r.int(0, 3)); }
@@ -330,28 +355,53 @@ function document() {
                           mode: r.pick(['all', 'best', 'first', 'exclusive']) };
     }
     if (r.chance(0.1)) { rule.priority = num(r.int(-5, 5)); }
-    return { rule, event };
+    return rule;
+}
+
+/** A rule among others: most match, groups and modes and priorities meet. */
+function neighbour(event) {
+    const rule = document(r.chance(0.95) ? event : eventType());
+    if (r.chance(0.6)) { delete rule.condition; }
+    if (r.chance(0.8)) { delete rule.schedule; delete rule.segments; }
+    if (r.chance(0.85)) {
+        rule.stacking = {
+            group: r.pick(['a', 'a', 'default', 'b']),
+            mode: r.pick(['all', 'all', 'best', 'first', r.chance(0.3) ? 'exclusive' : 'best']),
+        };
+    }
+    if (r.chance(0.5)) { rule.priority = num(r.int(-2, 2)); }
+    if (r.chance(0.25)) {
+        rule.effects.push({
+            type: 'multiplier', factor: r.pick(['1.5', num(3), '2.25']),
+            wallet: r.pick(['points', 'stars']),
+            ...(r.chance(0.5) ? { rounding: r.pick(ROUNDINGS) } : {}),
+        });
+    }
+    if (r.chance(0.1)) {
+        rule.effects = [{ type: 'multiplier', factor: num(2), wallet: 'points' }];
+    }
+    return rule;
 }
 
 
 // -- events ------------------------------------------------------------------
 
 const maybe = (p, f) => (r.chance(p) ? f() : r.chance(0.3) ? null : undefined);
-const price = () => r.pick([
-    () => `${r.int(0, 80)}.${r.pick(['00', '5', '99', '125'])}`,
+const price = () => r.pick([() => `${r.int(0, 80)}.${r.pick(['00', '5', '99', '125'])}`,
     () => num(`${r.int(0, 50)}.${r.int(0, 99)}`),
-    () => ({ amount: num(r.int(0, 9999)),
-             currency: r.chance(0.98) ? 'GBP' : r.pick(['JPY', 'KWD', 'EUR']) })])();
-const broken = (v) => (r.chance(0.01) ? r.pick(['many', num('1e40'), [], true, {}]) : v);
+                            () => ({ amount: num(r.int(0, 9999)), currency: r.chance(0.98) ? 'GBP'
+                                : r.pick(['JPY', 'KWD', 'EUR', 'CLF', 'UYI']) })])();
+const broken = (v) => (r.chance(0.01) ? r.pick(['many', num('1e40'), [], true, {}, null, undefined,
+    huge(), { amount: num(5) }, { amount: num(5), currency: 'GBP', more: num(1) },
+    { amount: num(5), currency: 'gbp' }, { amount: '5', currency: 'GBP' }]) : v);
 
 function line(i) {
     return { line_id: String(i), sku: maybe(0.8, () => r.pick(['MUG', 'TEE', 'mug', 'Straße'])),
              quantity: broken(r.pick([() => num(r.int(1, 9)), () => '1.5', () => num(r.int(-2, 2)),
-                                      () => '0.333'])()),
-             unit_price: broken(price()), discount: maybe(0.3, price),
-             categories: maybe(0.7,
-                               () => Array.from({ length: r.int(0, 3) },
-                                                () => r.pick(['home', 'gift', 'vip', 'é']))) };
+                 () => '0.333'])()),
+             unit_price: broken(price()), discount: maybe(0.3, () => broken(price())),
+             categories: maybe(0.7, () => Array.from({ length: r.int(0, 3) },
+                 () => r.pick(['home', 'gift', 'vip', 'é']))) };
 }
 
 const balance = () => ({ available: maybe(0.8, () => num(r.int(-50, 5000))), debt: num(0) });
@@ -363,11 +413,16 @@ const lines = () => Array.from({ length: r.int(0, r.chance(0.02) ? 60 : 4) },
                                (_, i) => line(i + 1));
 
 function data(type) {
-    const body = () => ({ currency: 'GBP', lines: broken(maybe(0.95, lines)) });
+    const currency = () => (r.chance(0.97) ? 'GBP'
+        : r.pick(['EUR', 'gbp', null, undefined, num(5), '']));
+    const body = () => ({ currency: currency(), lines: broken(maybe(0.95, lines)) });
     const event = { type: r.chance(0.95) ? type : 'order.paid',
-                    source: r.pick(['shop', 'till', 'app']),
-                    external_id: r.pick(['A-1', 'summer-Σ', '9']),
-                    occurred_at: instant().replace(/^(1900|9999)/, '2027') };
+        source: broken(r.pick(['shop', 'till', 'app'])),
+        external_id: r.pick(['A-1', 'summer-Σ', '9']),
+                    occurred_at: broken(r.chance(0.02)
+                        ? r.pick(['9999-12-31T23:30:00Z', '0001-01-01T00:10:00Z',
+                        '9999-12-31T10:00:00.5+14:00']) : instant()) };
+    if (r.chance(0.01)) { event.type = broken(num(5)); }
     if (type.startsWith('order') && r.chance(0.97)) {
         event[type === 'order.paid' ? 'order' : 'refund'] = body();
     }
@@ -380,25 +435,38 @@ function data(type) {
                              tags: maybe(0.7, () => [r.pick(WORDS), r.pick(WORDS)]),
                              stops: maybe(0.7, () => Array.from({ length: r.int(0, 3) }, stop)) };
     }
-    const member = { status: maybe(0.8, () => 'active'),
-                     tier: maybe(0.7, () => r.pick(['gold', 'silver'])),
-                     segments: broken(maybe(0.8, () => ['vip', 'uk'].slice(r.int(0, 2)))),
-                     achievements: maybe(0.5, () => ['first']), enrolled_at: maybe(0.8, instant),
-                     birthday: broken(maybe(0.8, date)),
-                     attributes: { size: broken(maybe(0.7, () => r.pick(['s', 'm', 'l']))),
-                                   hue: maybe(0.7, () => 'red') } };
+    if (facts.hue && r.chance(0.05)) { event.attributes = r.pick([price(), [], 'x', null]); }
+    const member = {
+        purse: broken(maybe(0.5, price)), status: maybe(0.8, () => 'active'),
+        tier: maybe(0.7, () => r.pick(['gold', 'silver'])),
+        segments: broken(maybe(0.8, () => ['vip', 'uk'].slice(r.int(0, 2)))),
+        achievements: maybe(0.5, () => ['first']), enrolled_at: maybe(0.8, instant),
+        birthday: broken(maybe(0.8, date)),
+        attributes: { size: broken(maybe(0.7, () => r.pick(['s', 'm', 'l']))),
+                      hue: maybe(0.7, () => 'red') },
+    };
     const counters = {};
-    for (const k of KEYS.filter(() => r.chance(0.7))) {
-        counters[`count_in_window:${k.join(':')}`] = num(r.int(0, 9));
+    for (const k of KEYS) {
+        if (r.chance(0.7)) {
+            counters[`count_in_window:${k.join(':')}`] = r.chance(0.005)
+                ? r.pick(['x', true, huge()]) : num(r.int(0, 9));
+        }
     }
     if (r.chance(0.7)) { counters['sum_in_window:order.paid:order.total:P30D'] = decimalText(); }
     const caps = {};
     for (const c of ['per_member', 'per_period', 'budget', 'wallet']) {
-        if (r.chance(c.startsWith('per') ? 0.9 : 0.2)) { caps[c] = num(r.int(0, 400)); }
+        if (r.chance(c.startsWith('per') ? 0.9 : 0.2)) {
+            caps[c] = num(r.chance(0.02)
+                ? r.pick(['9223372036854775807', '-5', '-9223372036854775808', '1.5', '1e2'])
+                : r.int(0, 400));
+        }
     }
-    return { event,
-             ...(r.chance(0.9) ? { state: { member, balance: balance() } } : {}),
-             counters, caps, ...(r.chance(0.95) ? { zone: r.pick(ZONES) } : {}) };
+    if (r.chance(0.03)) { caps[r.pick(['per_event', 'per_day', ''])] = num(r.int(0, 40)); }
+    return { event, ...(r.chance(0.9) ? { state: { member,
+        balance: { available: maybe(0.8, () => num(r.int(-50, 5000))), debt: num(0) } } } : {}),
+             counters, caps, ...(r.chance(0.95)
+                 ? { zone: r.chance(0.005) ? r.pick(['Nowhere/None', '', num(5)]) : r.pick(ZONES) }
+                 : {}) };
 }
 
 const merged = Object.fromEntries([...new Set([...Object.keys(FACTS), ...Object.keys(MORE)])]
@@ -407,12 +475,14 @@ const merged = Object.fromEntries([...new Set([...Object.keys(FACTS), ...Object.
 function generate(s) {
     r = new Random(s);
     scope = null;
-    const custom = r.chance(0.4);
+    const custom = r.chance(0.25);
     facts = custom ? merged : FACTS;
-    const alone = r.chance(0.3);
-    const { rule, event } = alone ? { rule: bool(r.int(1, 4)), event: 'order.paid' } : document();
-    return canonical({ rule, data: data(event), ...(custom ? { catalogue: CATALOGUE } : {}) });
+    const event = eventType();
+    const what = r.next();
+    const asked = what < 0.3 ? { rule: bool(r.int(1, 4)) } : what < 0.85 ? { rule: document(event) }
+        : { rules: Array.from({ length: r.int(1, 6) }, () => neighbour(event)) };
+    return canonical({ ...asked, data: data(event), ...(custom ? { catalogue: CATALOGUE } : {}) });
 }
 
-process.exitCode = await compareLines({
-    tool: [tool, 'rules', 'eval'], cases, seed, generate, expect: evalLine, show });
+process.exitCode = await compareLines({ tool: [tool, 'rules', 'eval'], cases, seed, progress,
+    generate, expect: evalLine, show });

@@ -91,6 +91,7 @@ function declaration(m, prefix = '') {
         computed: false,
         from: m.get('from') ?? (/^(member|balance)\./.test(name) ? 'state' : 'event'),
         path: m.get('path') ?? name,
+        unit: m.get('unit') ?? undefined,
         values: m.get('values') ?? undefined,
         currency: m.get('currency') ?? undefined,
     };
@@ -105,6 +106,9 @@ function declaration(m, prefix = '') {
     return decl;
 }
 
+const DEFAULT_TEXTS = new Map(DEFAULTS.map((f) => [f, canonical(f)]));
+const textOfFact = (f) => DEFAULT_TEXTS.get(f) ?? canonical(f);
+
 export class Catalogue {
     /** value: a parsed catalogue, or nothing for the default alone. */
     constructor(value) {
@@ -117,7 +121,7 @@ export class Catalogue {
         }
         this.facts = facts;
         const names = [...facts.keys()].sort(compareText);
-        this.digest = sha256(canonical(names.map((n) => facts.get(n))));
+        this.digest = sha256(`[${names.map((n) => textOfFact(facts.get(n))).join(',')}]`);
     }
 }
 

@@ -8,7 +8,8 @@
 //   evalLine(text)                    what `loyalty rules eval` does with a line
 
 import {
-    Faults, I64_MAX, MINOR, Num, Stop, US, ZERO, absM, add, canonical, compareNumbers, dateText,
+    Faults, I64_MAX, INSTANT_MAX, INSTANT_MIN, M_MAX, MINOR, Num, Stop, US, ZERO, absM, add,
+        canonical, compareNumbers, dateText,
     divideWhole, escapePointer, floorDiv, floorDivBig, instantText, int, isCurrency, minimal,
     multiply, oneCurrency, parseJson, pow10, readDate, readDecimal, readInstant, readInt,
     readNumber, sha256, textOf, withCurrency, zoneNamed,
@@ -21,6 +22,9 @@ import {
 const LINES_MAX = 2000;
 const STEPS_MAX = 200000;
 const TRACE_NODES = 256;
+const DOCUMENT_DEPTH = 32;
+const CAPS_MAX = 16;
+const RULES_MAX = 1000;
 
 
 // -- facts ---------------------------------------------------------------------
@@ -30,11 +34,12 @@ const MISSING = { s: 'missing' };
 const INVALID = { s: 'invalid' };
 const ok = (v) => (v === null || v === undefined ? INVALID : { s: 'ok', v });
 
-function readMoney(raw, currency) {
+function readMoney(raw, currency, declared) {
     if (raw instanceof Map) {
         const amount = readInt(raw.get('amount'));
         const c = raw.get('currency');
-        if (raw.size !== 2 || !amount || !isCurrency(c)) { return null; }
+        if (raw.size !== 2 || !amount || !isCurrency(c)
+            || (declared && declared !== c)) { return null; }
         return { ...minimal(amount.m, MINOR.get(c) ?? 2), c };
     }
     const n = readDecimal(raw);
@@ -56,7 +61,7 @@ function convert(decl, raw, currency) {
     switch (decl.type) {
     case 'int': return ok(readInt(raw));
     case 'decimal': return ok(readDecimal(raw));
-    case 'money': return ok(readMoney(raw, decl.currency ?? currency));
+    case 'money': return ok(readMoney(raw, decl.currency ?? currency, decl.currency));
     case 'string': return ok(text);
     case 'bool': return typeof raw === 'boolean' ? { s: 'ok', v: raw } : INVALID;
     case 'instant': return ok(text && readInstant(text));
@@ -125,20 +130,21 @@ export class Input {
         this.state = state;
         this.counters = counters;
         this.zone = zone;
-        this.currency = at(event, 'order.currency') ?? at(event, 'refund.currency') ?? null;
-        const occurred = event.get('occurred_at');
-        this.occurred = typeof occurred === 'string' ? readInstant(occurred) : null;
-        if (this.occurred === null) { throw new Stop('fact.invalid', '/occurred_at'); }
-        this.type = event.get('type') ?? null;
-        this.source = event.get('source') ?? null;
+        const text = (v) => (typeof v === 'string' ? v : undefined);
+        this.currency = text(at(event, 'order.currency')) ?? text(at(event, 'refund.currency'))
+            ?? null;
+        const occurred = text(event.get('occurred_at'));
+        this.occurred = (occurred && readInstant(occurred)) ?? null;
+        this.type = text(event.get('type'));
+        this.source = text(event.get('source'));
     }
 
     fact(decl) {
         let f = this.#facts.get(decl.name);
         if (!f) {
             f = decl.computed && decl.name !== 'now' ? this.#computed(decl)
-                : convert(decl, at(decl.from === 'state' ? this.state : this.event, decl.path),
-                          this.currency);
+                : (decl.from === 'state' ? convert(decl, at(this.state, decl.path), null)
+                    : convert(decl, at(this.event, decl.path), this.currency));
             this.#facts.set(decl.name, f);
         }
         return f;
@@ -243,6 +249,8 @@ export class Run {
         if (!this.zone) { throw new Stop('time.zone'); }
         const seconds = floorDivBig(us, US);
         const local = Number(seconds) + this.zone.offset(Number(seconds));
+        const t = BigInt(local) * US;
+        if (t < INSTANT_MIN || t > INSTANT_MAX) { throw new Stop('time.range'); }
         const day = floorDiv(local, 86400);
         return { day, second: local - day * 86400, us: us - seconds * US };
     }
@@ -588,14 +596,20 @@ function exact(n, d, rounding) {
     return { raw: minimal(n * 1000000n / d, 6), rounded };
 }
 
-/** Lines for which a condition over a line is true. */
-function chosen(e, where, lines) {
-    return lines.map((line) => {
-        e.elements.push(line);
-        const hit = run(e, where) === true;
-        e.elements.pop();
-        return hit;
-    });
+/** Is a condition over a line true. */
+function chosen(e, where, line) {
+    e.elements.push(line);
+    const hit = run(e, where) === true;
+    e.elements.pop();
+    return hit;
+}
+
+/** Weights at the scale of the finest; their sum is a number of the language. */
+function weighed(weights) {
+    const s = Math.max(0, ...weights.map((w) => w.s));
+    const whole = weights.map((w) => w.m * pow10(s - w.s));
+    if (whole.reduce((a, b) => a + b, 0n) > M_MAX) { throw new Stop('number.overflow'); }
+    return whole;
 }
 
 function lineField(line, name) {
@@ -608,8 +622,8 @@ function lineField(line, name) {
 function planned(e, rule, eff) {
     const lineDecl = rule.catalogue.facts.get(rule.lines);
     const lines = () => e.read(lineDecl);
-    const totals = (list) => list?.map((l) => lineField(l, 'total'))
-        .map((t) => ({ ...t, m: t.m < 0n ? 0n : t.m }));
+    const positive = (t) => (t.m > 0n ? t : ZERO);
+    const totals = (list) => list && weighed(list.map((l) => lineField(l, 'total')).map(positive));
     const none = { raw: ZERO, rounded: 0n };
 
     if (eff.type === 'fixed') {
@@ -623,12 +637,16 @@ function planned(e, rule, eff) {
     let weights;
     if (eff.where) {
         const list = lines();
-        const hits = list && chosen(e, eff.where, list);
-        const sums = list?.map((l, i) => (hits[i] ? lineField(l, 'total') : null));
-        of = sums
-            && sums.filter((t) => t).reduce((a, t) => withCurrency(add(a, t), oneCurrency(a, t)),
-                                            { ...ZERO, c: eff.per.currency });
-        weights = sums?.map((t) => (t && t.m > 0n ? t : ZERO));
+        const found = [];
+        for (const line of list ?? []) {
+            const t = chosen(e, eff.where, line) ? lineField(line, 'total') : null;
+            if (t) { of = of ? withCurrency(add(of, t), oneCurrency(of, t)) : t; }
+            found.push(t ? positive(t) : ZERO);
+        }
+        if (list) {
+            of ??= { ...ZERO, c: eff.per.currency };
+            weights = weighed(found);
+        }
     } else {
         weights = totals(lines());
         of = run(e, eff.of);
@@ -640,34 +658,33 @@ function planned(e, rule, eff) {
     }
     if (eff.per.currency) { oneCurrency(of, { c: eff.per.currency }); }
     const per = eff.per.amount;
-    return { of,
-             ...exact(eff.points.m * of.m * pow10(per.s), per.m * pow10(eff.points.s + of.s),
-                      eff.rounding), weights };
+    if (of.m > 0n) { multiply(eff.points, { m: of.m, s: of.s }); }
+    return { of, ...exact(eff.points.m * of.m * pow10(per.s), per.m * pow10(eff.points.s + of.s),
+        eff.rounding), weights };
 }
 
 function lineBonus(e, eff, lines) {
     if (!lines) { return { of: null, raw: ZERO, rounded: 0n }; }
     const points = lines.map((line) => {
-        const [hit] = chosen(e, eff.where, [line]);
-        const quantity = hit ? lineField(line, 'quantity') : ZERO;
+        const given = chosen(e, eff.where, line)
+            && line.field(LINE.find((d) => d.name === 'quantity')).s !== 'missing';
+        const quantity = given ? lineField(line, 'quantity') : ZERO;
         if (quantity.m <= 0n) { return ZERO; }
         const p = eff.per === 'unit' ? multiply(eff.points, quantity) : eff.points;
         return int(exact(p.m, pow10(p.s), eff.rounding).rounded);
     });
     const rounded = points.reduce((a, p) => a + p.m, 0n);
     if (rounded > I64_MAX) { throw new Stop('number.overflow'); }
-    return { of: int(rounded), raw: int(rounded), rounded, weights: points };
+    return { of: int(rounded), raw: int(rounded), rounded, weights: weighed(points) };
 }
 
 /** Splits points by largest remainder; the earlier line first among equals. */
 function split(points, weights) {
     if (!weights) { return []; }
-    const s = Math.max(0, ...weights.map((w) => w.s));
-    const w = weights.map((x) => x.m * pow10(s - x.s));
-    const sum = w.reduce((a, b) => a + b, 0n);
+    const sum = weights.reduce((a, b) => a + b, 0n);
     if (sum === 0n) { return []; }
-    const shares = w.map((x) => points * x / sum);
-    const order = w.map((x, i) => [points * x % sum, i])
+    const shares = weights.map((x) => points * x / sum);
+    const order = weights.map((x, i) => [points * x % sum, i])
         .sort((a, b) => (a[0] > b[0] ? -1 : a[0] < b[0] ? 1 : a[1] - b[1]));
     let left = points - shares.reduce((a, b) => a + b, 0n);
     for (const [, i] of order) {
@@ -711,17 +728,19 @@ class Case {
             this.reason = this.#unfit(e, rule, input);
             if (this.reason) { return; }
             this.candidate = true;
+            this.before = 0n;
             this.effects = rule.effects.map((eff, i) => {
                 try {
-                    return { eff, ...planned(e, rule, eff) };
+                    const p = { eff, ...planned(e, rule, eff) };
+                    this.before += p.rounded ?? 0n;
+                    if (this.before > I64_MAX) { throw new Stop('number.overflow'); }
+                    return p;
                 } catch (x) {
                     if (x instanceof Stop) { x.pointer ??= `/effects/${i}`; }
                     throw x;
                 }
             });
             this.caps = this.#caps();
-            this.before = this.effects.reduce((a, p) => a + (p.rounded ?? 0n), 0n);
-            if (this.before > I64_MAX) { throw new Stop('number.overflow', '/effects'); }
         } catch (x) {
             this.candidate = false;
             this.fail(x);
@@ -734,8 +753,9 @@ class Case {
             return 'trigger';
         }
         const s = rule.schedule;
-        if (s && ((s.starts_at !== null && input.occurred < s.starts_at)
-                  || (s.ends_at !== null && input.occurred >= s.ends_at)))
+        if (s && (s.starts_at !== null || s.ends_at !== null)
+            && (input.occurred === null || (s.starts_at !== null && input.occurred < s.starts_at)
+                || (s.ends_at !== null && input.occurred >= s.ends_at)))
         {
             return 'schedule';
         }
@@ -763,7 +783,8 @@ class Case {
             if (!cap) { throw new Stop('cap.missing', '/limits'); }
             caps.push(cap);
         }
-        caps.push(...this.supplied.filter((c) => !c.name.startsWith('per_')));
+        caps.push(...this.supplied.filter((c) =>
+            !['per_event', 'per_member', 'per_period'].includes(c.name)));
         return caps;
     }
 
@@ -772,9 +793,9 @@ class Case {
         p.points = p.rounded;
         p.clipped = null;
         for (const cap of this.caps) {
-            if (cap.remaining < p.points) { p.points = cap.remaining; p.clipped = cap.name; }
+            const left = cap.remaining < 0n ? 0n : cap.remaining;
+            if (left < p.points) { p.points = left; p.clipped = cap.name; }
         }
-        if (p.points < 0n) { p.points = 0n; }
         for (const cap of this.caps) { cap.remaining -= p.points; }
         if (p.clipped !== null) { this.outcome = 'capped'; }
         p.shares = split(p.points, p.weights);
@@ -782,9 +803,11 @@ class Case {
         this.points += p.points;
     }
 
+    #note() { this.capsBefore = this.caps.map((c) => [c.name, c.remaining]); }
+
     give() {
         this.outcome = 'matched';
-        this.capsBefore = this.caps.map((c) => [c.name, c.remaining]);
+        this.#note();
         for (const p of this.effects) { if (p.eff.type !== 'multiplier') { this.#cut(p); } }
     }
 
@@ -814,6 +837,7 @@ class Case {
         this.outcome = 'not_matched';
         this.reason = 'stacking';
         this.effects = null;
+        this.#note();
     }
 
     onlyMultiplies() { return this.effects.every((p) => p.eff.type === 'multiplier'); }
@@ -844,19 +868,17 @@ export function evaluate(rules, input, caps = []) {
     for (const c of order) { c.prepare(); }
     const candidates = order.filter((c) => c.candidate);
     const kept = keep(candidates);
-    for (const c of candidates) {
-        c.kept = kept.has(c);
-        if (c.kept) { c.give(); } else { c.drop(); }
-    }
-    const given = candidates.filter((c) => c.kept).map((c) => c.effects
-        .filter((p) => p.eff.type !== 'multiplier')
-        .map((p) => [c.rule.stacking.group, p.eff.wallet, p.points])).flat();
+    for (const c of candidates) { c.kept = kept.has(c);
+        if (c.kept) { c.give(); } else { c.drop(); } }
+    const given = (group, wallet) => candidates
+        .filter((c) => c.kept && c.outcome !== 'error' && c.rule.stacking.group === group)
+        .flatMap((c) => c.effects.filter((p) => p.eff.type !== 'multiplier'
+            && p.eff.wallet === wallet))
+        .reduce((a, p) => a + p.points, 0n);
     for (const c of candidates) {
         if (!c.kept) { continue; }
         try {
-            c.multiply((wallet) => given.filter(([g, w]) => g === c.rule.stacking.group
-                                                && w === wallet)
-                .reduce((a, [, , n]) => a + n, 0n));
+            c.multiply((wallet) => given(c.rule.stacking.group, wallet));
         } catch (x) { c.fail(x); }
     }
     return cases;
@@ -911,7 +933,8 @@ export function traceOf(c) {
         v: 1,
         rule: rule.digest,
         catalogue: rule.catalogue.digest,
-        event: { occurred_at: instantText(input.occurred), source: input.source, type: input.type },
+        event: { occurred_at: input.occurred === null ? undefined : instantText(input.occurred),
+            source: input.source, type: input.type },
         zone: rule.zoned ? input.zone?.name ?? '' : undefined,
         facts: Object.fromEntries([...e.facts].map(
             ([name, [decl, v]]) => [name, tracedFact(decl, v, rule.fields.get(name))])),
@@ -950,7 +973,7 @@ class Traced {
         const event = trace.get('event');
         this.type = event.get('type');
         this.source = event.get('source');
-        this.occurred = readInstant(event.get('occurred_at'));
+        this.occurred = event.has('occurred_at') ? readInstant(event.get('occurred_at')) : null;
         this.zone = zoneNamed(trace.get('zone'));
     }
 
@@ -1014,38 +1037,81 @@ export function verify(rule, text) {
 
 // -- the command line's form --------------------------------------------------------
 
-/** The facts of a line's `data`. */
+const INVALID_DATA = new Faults([{ pointer: 'data', code: 'data.invalid' }]);
+const mapOf = (v) => (v instanceof Map ? v : new Map());
+const depthOf = (v) => (v instanceof Map ? 1 + Math.max(0, ...[...v.values()].map(depthOf))
+    : Array.isArray(v) ? 1 + Math.max(0, ...v.map(depthOf)) : 0);
+
+/** The facts of a line's `data`; what is not an object is as if it were not there. */
 export function inputOf(data) {
-    return new Input({ event: data.get('event') ?? new Map(), state: data.get('state'),
-                       counters: data.get('counters'), zone: zoneNamed(data.get('zone')) });
+    const [event, state, counters] = ['event', 'state',
+        'counters'].map((name) => mapOf(data.get(name)));
+    const zone = data.get('zone');
+    if (depthOf(event) > DOCUMENT_DEPTH || depthOf(state) > DOCUMENT_DEPTH
+        || [...counters.values()].some((v) =>
+            readNumber(v instanceof Num ? v.text : typeof v === 'string' ? v
+            : '') === null)) { throw INVALID_DATA; }
+    return new Input({ event, state, counters, zone: typeof zone === 'string' ? zoneNamed(zone)
+        : null });
 }
 
 /** The caps of a line's `data`, in its order. */
 export function readCapsOf(data) {
-    return [...data.get('caps') ?? []].map(([name, n]) => ({ name, remaining: readInt(n).m }));
+    const caps = [...mapOf(data.get('caps'))].map(([name, n]) =>
+        ({ name, remaining: readInt(n)?.m }));
+    if (caps.length > CAPS_MAX || caps.some((c) => c.name === ''
+        || c.remaining === undefined)) { throw INVALID_DATA; }
+    return caps;
+}
+
+const answered = (c) => [
+    `{"outcome":"${c.outcome}"`, `"points":${c.points}`, `"reason":${JSON.stringify(c.reason)}`,
+    `"trace":${traceOf(c)}}`,
+].join(',');
+
+/** Rules of a list, whose faults point into it. */
+function listed(rules, catalogue) {
+    if (!Array.isArray(rules) || rules.length > RULES_MAX) { throw new Faults([{ pointer: 'rules',
+        code: 'value.type' }]); }
+    return rules.map((rule, i) => {
+        try {
+            return compileValue(rule, catalogue);
+        } catch (x) {
+            if (x instanceof Faults) { x.faults = x.faults.map((f) =>
+                ({ ...f, pointer: `/${i}${f.pointer}` })); }
+            throw x;
+        }
+    });
 }
 
 /** What `loyalty rules eval` answers a line with. */
 export function evalLine(text) {
     try {
-        const line = parseJson(text);
+        const line = mapOf(parseJson(text));
         const given = line.get('catalogue');
         const catalogue = given ? new Catalogue(given) : DEFAULT_CATALOGUE;
         const rule = line.get('rule');
-        const data = line.get('data') ?? new Map();
-        const alone = !(rule instanceof Map && (rule.has('trigger') || rule.has('effects')));
-        const input = inputOf(data);
-        if (alone) {
+        const data = mapOf(line.get('data'));
+        if (rule === undefined && !line.has('rules')) { throw new Faults([{ pointer: 'rule',
+            code: 'member.required' }]); }
+        if (rule === undefined) {
+            const rules = listed(line.get('rules'), catalogue);
+            const caps = readCapsOf(data);
+            return `{"result":[${evaluate(rules, inputOf(data), caps).map(answered).join(',')}]}`;
+        }
+        if (!(rule instanceof Map && rule.has('trigger'))) {
             const c = new Checker(catalogue);
             const n = c.whole(rule, '/condition', '/condition', 'bool');
             if (c.faults.length) { throw new Faults(c.faults); }
+            readCapsOf(data);
+            const input = inputOf(data);
             return canonical({ result: run(new Run(input, input.zone), n) === true });
         }
         const compiled = compileValue(rule, catalogue);
-        const [c] = evaluate([compiled], input, readCapsOf(data));
+        const caps = readCapsOf(data);
+        const [c] = evaluate([compiled], inputOf(data), caps);
         if (c.error) { throw new Stop(c.error.code, c.error.pointer); }
-        return `{"result":{"outcome":"${c.outcome}","points":${c.points},`
-            + `"reason":${JSON.stringify(c.reason)},"trace":${traceOf(c)}}}`;
+        return `{"result":${answered(c)}}`;
     } catch (x) {
         if (x instanceof Faults) {
             return canonical({ error: { code: x.faults[0].code, detail: x.faults[0].pointer } });

@@ -40,6 +40,7 @@ export function parseJson(text, depthMax = 1000) {
     let at = 0;
 
     const skip = () => {
+        if (text.charCodeAt(at) > 32) { return; }
         blank.lastIndex = at;
         blank.exec(text);
         at = blank.lastIndex;
@@ -126,13 +127,15 @@ export function parseJson(text, depthMax = 1000) {
 export function canonical(v) {
     if (v instanceof Num) { return v.text; }
     if (Array.isArray(v)) { return `[${v.map(canonical).join(',')}]`; }
-    if (v instanceof Map) { v = Object.fromEntries(v); }
     if (typeof v === 'bigint') { return v.toString(); }
-    if (v !== null && typeof v === 'object') {
-        const keys = Object.keys(v).filter((k) => v[k] !== undefined).sort();
-        return `{${keys.map((k) => `${JSON.stringify(k)}:${canonical(v[k])}`).join(',')}}`;
+    if (v === null || typeof v !== 'object') { return JSON.stringify(v); }
+    const map = v instanceof Map;
+    let out = '';
+    for (const k of (map ? [...v.keys()] : Object.keys(v)).sort()) {
+        const x = map ? v.get(k) : v[k];
+        if (x !== undefined) { out += `${out ? ',' : ''}${JSON.stringify(k)}:${canonical(x)}`; }
     }
-    return JSON.stringify(v);
+    return `{${out}}`;
 }
 
 export const sha256 = (text) => crypto.createHash('sha256').update(text).digest('hex');
@@ -143,7 +146,7 @@ export const escapePointer = (name) => name.replace(/~/g, '~0').replace(/\//g, '
 // {m, s}: m ÷ 10^s in minimal form; money has a currency c besides, null while
 // it takes that of what it stands beside
 
-const M_MAX = 10n ** 38n - 1n;
+export const M_MAX = 10n ** 38n - 1n;
 export const I64_MAX = 2n ** 63n - 1n;
 const TEN = Array.from({ length: 80 }, (_, i) => 10n ** BigInt(i));
 export const pow10 = (n) => TEN[n] ?? 10n ** BigInt(n);

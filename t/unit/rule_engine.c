@@ -409,6 +409,11 @@ hostile(void)
         "{\"a\":{\"b\":1,}}", "{\"a\" 1}", "{\"a\":1 \"b\":2}", "{\"a\":+1}",
         "{\"a\":1e}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"",
         "{\"order\":{\"lines\":[{\"sku\":\"a\",\"sku\":\"b\"}]}}",
+        "{\"order\":{\"lines\":[{\"sku\":null,\"sku\":\"b\"}]}}",
+        "{\"order\":{\"lines\":[{\"total\":1,\"total\":1}]}}",
+        "{\"type\":null,\"type\":\"b\"}", "{\"order\":{},\"order\":{}}",
+        "{\"order\":{\"currency\":\"GBP\"},\"a\":1,\"order\":{\"lines\":[]}}",
+        "{\"order\":1,\"ord\\u0065r\":2}", "{\"refund\":{},\"refund\":null}",
         "{\"order\":{\"lines\":[{\"quantity\":1}", "{\"a\":\"\\",
         "{\"order\":{\"lines\":[{\"categories\":[\"a\"", "{\"a\":[",
         "{\"a\":\"\\u12"

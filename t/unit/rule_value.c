@@ -67,7 +67,7 @@ static const value_t  values[] = {
     { "'m':'12.50'", M, "1" }, { "'m':12.5", M, "1" },
     { "'m':{'amount':1250,'currency':'GBP'}", M, "1" },
     { "'m':{'currency':'GBP','amount':1250}", M, "1" },
-    { "'m':{'amount':1250,'currency':'GBP','x':[1]}", M, "1" },
+    { "'m':{'amount':1250,'currency':'GBP','x':[1]}", M, INVALID },
     { "'m':{'amount':1251,'currency':'GBP'}", M, "0" },
     { "'m':{'amount':1250,'currency':'EUR'}", M, "currency.mismatch" },
     { "'m':{'amount':13,'currency':'JPY'}",

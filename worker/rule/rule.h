@@ -277,6 +277,7 @@ typedef struct {
 
 typedef struct {
     bool      trace;
+    bool      any_event;    /* triggers hold whatever the event is */
     uint32_t  steps;        /* budget of a rule; 0: RULE_STEPS */
 } rule_options_t;
 

@@ -85,6 +85,8 @@ rule_duration_parse(ly_str_t s, rule_duration_t *out)
 static const char *
 rule_local(const ly_zone_t *zone, const rule_val_t *v, ly_civil_t *c)
 {
+    int64_t  us;
+
     if (v->kind == RULE_K_DATE) {
         memset(c, 0, sizeof(*c));
         ly_civil_from_days((int32_t) v->u.i, &c->year, &c->month, &c->day);
@@ -96,7 +98,13 @@ rule_local(const ly_zone_t *zone, const rule_val_t *v, ly_civil_t *c)
         return "time.zone";
     }
 
-    ly_zone_civil(zone, v->u.i, c);
+    us = v->u.i + (int64_t) ly_zone_offset(zone, v->u.i) * 1000000;
+
+    if (us < LY_TIME_MIN || us > LY_TIME_MAX) {
+        return rule_range;
+    }
+
+    ly_civil_utc(us, c);
 
     return NULL;
 }

@@ -123,11 +123,13 @@ rule_fact_builtin(rule_fact_t *f, const rule_builtin_t *b)
 
 /* puts a fact's path into the trie of its document */
 static ly_err_t
-rule_trie_add(ly_arena_t *a, rule_trie_t *t, ly_str_t path, int32_t slot)
+rule_trie_add(ly_arena_t *a, rule_trie_t *t, rule_fact_t *f, int32_t slot)
 {
     size_t        i, start;
-    ly_str_t      key;
+    ly_str_t      key, path;
     rule_trie_t  *child;
+
+    path = f->path;
 
     for (i = 0, start = 0; i <= path.len; i++) {
         if (i < path.len && path.data[i] != '.') {
@@ -151,6 +153,7 @@ rule_trie_add(ly_arena_t *a, rule_trie_t *t, ly_str_t path, int32_t slot)
 
             child->key = key;
             child->slot = -1;
+            child->at = t->child == NULL ? 0 : t->child->at + 1;
             child->next = t->child;
             t->child = child;
         }
@@ -158,6 +161,7 @@ rule_trie_add(ly_arena_t *a, rule_trie_t *t, ly_str_t path, int32_t slot)
         t = child;
     }
 
+    f->also = t->slot;
     t->slot = slot;
 
     return LY_OK;
@@ -260,7 +264,7 @@ rule_catalogue_finish(ly_arena_t *a, rule_catalogue_t *c)
         f = &c->facts[i];
 
         if (!f->computed
-            && rule_trie_add(a, f->state ? &c->state : &c->event, f->path,
+            && rule_trie_add(a, f->state ? &c->state : &c->event, f,
                              (int32_t) i) != LY_OK)
         {
             return LY_NOMEM;
@@ -482,8 +486,8 @@ rule_fact_type(ly_str_t name)
 
 
 static void
-rule_fact_member(rule_report_t *r, const ly_json_node_t *n, rule_fact_t *f,
-    const ly_json_node_t **of)
+rule_fact_member(rule_report_t *r, const ly_json_node_t *n, bool field,
+    rule_fact_t *f, const ly_json_node_t **of)
 {
     bool  b;
 
@@ -518,13 +522,13 @@ rule_fact_member(rule_report_t *r, const ly_json_node_t *n, rule_fact_t *f,
     {
         f->unit = n->text;
 
-    } else if (rule_same_text(n->key, ly_str("from"))
+    } else if (!field && rule_same_text(n->key, ly_str("from"))
                && (rule_same_text(n->text, ly_str("event"))
                    || rule_same_text(n->text, ly_str("state"))))
     {
         f->state = n->text.data[0] == 's';
 
-    } else if (rule_same_text(n->key, ly_str("path"))
+    } else if (!field && rule_same_text(n->key, ly_str("path"))
                && n->type == LY_JSON_STRING
                && (rule_name_ok(n->text, true)
                    || rule_name_ok(n->text, false)))
@@ -574,7 +578,7 @@ rule_fact_read(rule_report_t *r, const ly_json_node_t *node, bool field,
     }
 
     for (n = node->first; n != NULL; n = n->next) {
-        rule_fact_member(r, n, f, &of);
+        rule_fact_member(r, n, field, f, &of);
     }
 
     if (f->type == RULE_T_LIST) {

@@ -19,6 +19,7 @@ typedef struct {
     void                 *stack;
     uint32_t              steps;
     bool                  trace;
+    bool                  any_event;
     const ly_dec_t       *weights[2];   /* by the lines' totals; refunds */
     bool                  weighty[2];
     const char           *faulty[2];    /* why there are none */
@@ -130,7 +131,7 @@ rule_in_segments(rule_case_t *k, const rule_val_t *list)
 
 /* trigger, schedule, segments, condition */
 static bool
-rule_candidate(rule_case_t *k, const rule_input_t *in)
+rule_candidate(rule_case_t *k, const rule_input_t *in, bool any_event)
 {
     rule_val_t             v;
     const char            *code;
@@ -140,8 +141,9 @@ rule_candidate(rule_case_t *k, const rule_input_t *in)
     p = k->program;
     f = &in->facts[RULE_F_EVENT_TYPE];
 
-    if (f->kind != RULE_K_STR
-        || !rule_same_text(rule_str(f), rule_ptext(p, p->event)))
+    if (!any_event
+        && (f->kind != RULE_K_STR
+            || !rule_same_text(rule_str(f), rule_ptext(p, p->event))))
     {
         return rule_not(k, "trigger");
     }
@@ -187,11 +189,53 @@ rule_candidate(rule_case_t *k, const rule_input_t *in)
 
 /* --- amounts and weights --- */
 
+/*
+ * Brings the weights to one scale, that of the finest, so that shares need
+ * whole numbers alone; false if their sum is not a number of the language.
+ */
+static bool
+rule_weigh(ly_dec_t *w, size_t n, bool *weighty)
+{
+    size_t       i;
+    unsigned     scale;
+    ly_int128_t  sum, limit;
+
+    limit = (ly_int128_t) 10000000000000000000ULL
+            * (ly_int128_t) 10000000000000000000ULL;
+
+    for (i = 0, scale = 0; i < n; i++) {
+        scale = w[i].scale > scale ? w[i].scale : scale;
+    }
+
+    for (i = 0, sum = 0; i < n; i++) {
+        if (w[i].scale != scale
+            && __builtin_mul_overflow(w[i].coef,
+                                      rule_pow10[scale - w[i].scale],
+                                      &w[i].coef))
+        {
+            return false;
+        }
+
+        w[i].scale = scale;
+
+        if (w[i].coef >= limit - sum) {
+            return false;
+        }
+
+        sum += w[i].coef;
+    }
+
+    *weighty = sum > 0;
+
+    return true;
+}
+
+
 static const char *
 rule_weights_total(rule_eval_t *x, unsigned refund, const rule_val_t *list,
     const ly_dec_t **out, bool *weighty)
 {
-    ly_dec_t          *w, sum;
+    ly_dec_t          *w;
     uint32_t           i;
     const rule_val_t  *v;
 
@@ -207,11 +251,9 @@ rule_weights_total(rule_eval_t *x, unsigned refund, const rule_val_t *list,
         return "memory.exhausted";
     }
 
-    sum = ly_dec_int(0);
+    v = list->u.l.cells + RULE_L_TOTAL;
 
-    for (i = 0; i < list->n; i++) {
-        v = &list->u.l.cells[(size_t) i * list->stride + RULE_L_TOTAL];
-
+    for (i = 0; i < list->n; i++, v += list->stride) {
         if (v->kind != RULE_K_MONEY) {
             x->faulty[refund] = "fact.invalid";
             return x->faulty[refund];
@@ -219,18 +261,17 @@ rule_weights_total(rule_eval_t *x, unsigned refund, const rule_val_t *list,
 
         if (v->u.coef > 0) {
             w[i] = rule_dec(v);
-
-            if (!rule_num_add(sum, w[i], &sum)) {
-                x->faulty[refund] = "number.overflow";
-                return x->faulty[refund];
-            }
         }
     }
 
+    if (!rule_weigh(w, list->n, &x->weighty[refund])) {
+        x->faulty[refund] = "number.overflow";
+        return x->faulty[refund];
+    }
+
     x->weights[refund] = w;
-    x->weighty[refund] = sum.coef > 0;
     *out = w;
-    *weighty = sum.coef > 0;
+    *weighty = x->weighty[refund];
 
     return NULL;
 }
@@ -299,7 +340,6 @@ rule_where(rule_eval_t *x, rule_case_t *k, const rule_peffect_t *e,
 
             if (d.coef > 0) {
                 w[i] = d;
-                s->weighty = true;
             }
 
             continue;
@@ -318,12 +358,14 @@ rule_where(rule_eval_t *x, rule_case_t *k, const rule_peffect_t *e,
         }
 
         w[i] = ly_dec_int(points);
-        s->weighty |= points > 0;
     }
 
-    d = sum;
-    s->amount.scale = (uint8_t) d.scale;
-    s->amount.u.coef = d.coef;
+    if (!rule_weigh(w, list->n, &s->weighty)) {
+        return "number.overflow";
+    }
+
+    s->amount.scale = (uint8_t) sum.scale;
+    s->amount.u.coef = sum.coef;
 
     if (!bonus && s->amount.n == 0) {
         s->amount.n = e->currency;
@@ -591,7 +633,8 @@ rule_caps(rule_case_t *k)
     for (i = 0; i < k->run->n_caps; i++) {
         name = k->run->caps[i]->name;
 
-        if (!rule_same_text(name, ly_str("per_member"))
+        if (!rule_same_text(name, ly_str("per_event"))
+            && !rule_same_text(name, ly_str("per_member"))
             && !rule_same_text(name, ly_str("per_period")))
         {
             k->caps[k->n_caps++] = k->run->caps[i];
@@ -819,15 +862,15 @@ rule_keep(rule_eval_t *x)
 
 
 /* G: what the kept rules of k's group gave into the wallet */
-static const char *
-rule_group_points(const rule_eval_t *x, const rule_case_t *k,
-    ly_str_t wallet, int64_t *out)
+static ly_int128_t
+rule_group_points(const rule_eval_t *x, const rule_case_t *k, ly_str_t wallet)
 {
     size_t              i;
     uint32_t            n;
+    ly_int128_t         sum;
     const rule_case_t  *c;
 
-    *out = 0;
+    sum = 0;
 
     for (i = 0; i < x->n_order; i++) {
         c = &x->cases[x->order[i]];
@@ -838,45 +881,35 @@ rule_group_points(const rule_eval_t *x, const rule_case_t *k,
 
         for (n = 0; n < c->program->n_effect; n++) {
             if (rule_effect_of(c, n)->type != RULE_E_MULTIPLIER
-                && rule_same_text(c->effects[n].wallet, wallet)
-                && __builtin_add_overflow(*out, c->effects[n].points, out))
+                && rule_same_text(c->effects[n].wallet, wallet))
             {
-                return "number.overflow";
+                sum += c->effects[n].points;
             }
         }
     }
 
-    return NULL;
+    return sum;
 }
 
 
 static const char *
 rule_multiply(const rule_eval_t *x, rule_case_t *k, uint32_t i)
 {
-    ly_dec_t        factor;
-    const char     *code;
+    ly_dec_t        factor, group;
     rule_estate_t  *s;
     rule_effect_t  *out;
 
     s = &k->states[i];
     out = &k->effects[i];
-
-    if (x->force != NULL) {
-        s->group = x->force->group[i];
-
-    } else {
-        code = rule_group_points(x, k, out->wallet, &s->group);
-
-        if (code != NULL) {
-            return code;
-        }
-    }
-
+    s->group = x->force != NULL ? x->force->group[i]
+                                : rule_group_points(x, k, out->wallet);
+    group.coef = s->group;
+    group.scale = 0;
     factor = rule_dec(&rule_at(k->program, k->program->off_const, rule_val_t)
                       [rule_effect_of(k, i)->points]);
 
     if (!rule_num_add(factor, ly_dec_int(-1), &factor)
-        || !rule_num_mul(factor, ly_dec_int(s->group), &out->raw)
+        || !rule_num_mul(factor, group, &out->raw)
         || ly_dec_int64(out->raw,
                         (ly_round_e) rule_effect_of(k, i)->rounding,
                         &out->rounded) != LY_OK)
@@ -948,39 +981,30 @@ rule_case_give(rule_eval_t *x, rule_case_t *k, bool multipliers)
 
 /*
  * The largest remainder for few lines and usual amounts, as ly_share_split()
- * does it; false: take the long way.
+ * does it, over weights of one scale; false: take the long way.
  */
 static bool
 rule_share(int64_t points, const ly_dec_t *w, size_t n, int64_t *out)
 {
     size_t         i, best;
     int64_t        left;
-    uint64_t       sum, weight[RULE_SHARE_FAST], rest[RULE_SHARE_FAST];
-    unsigned       scale;
+    uint64_t       sum, rest[RULE_SHARE_FAST];
     ly_uint128_t   product;
 
     if (n > RULE_SHARE_FAST) {
         return false;
     }
 
-    for (i = 0, scale = 0; i < n; i++) {
-        scale = w[i].scale > scale ? w[i].scale : scale;
-    }
-
     for (i = 0, sum = 0; i < n; i++) {
-        if (w[i].coef > INT64_MAX || scale - w[i].scale >= RULE_POW10_N
-            || __builtin_mul_overflow((uint64_t) w[i].coef,
-                                      (uint64_t) rule_pow10[scale
-                                                            - w[i].scale],
-                                      &weight[i])
-            || __builtin_add_overflow(sum, weight[i], &sum))
+        if (w[i].coef > INT64_MAX
+            || __builtin_add_overflow(sum, (uint64_t) w[i].coef, &sum))
         {
             return false;
         }
     }
 
     for (i = 0, left = points; i < n; i++) {
-        product = (ly_uint128_t) (uint64_t) points * weight[i];
+        product = (ly_uint128_t) (uint64_t) points * (uint64_t) w[i].coef;
 
         if (product <= UINT64_MAX) {
             out[i] = (int64_t) rule_divide((uint64_t) product, sum, &rest[i]);
@@ -1063,12 +1087,8 @@ rule_finish(rule_eval_t *x)
         if (k->kept) {
             err = rule_case_shares(x, k);
 
-            if (err == LY_NOMEM) {
-                return err;
-            }
-
             if (err != LY_OK) {
-                rule_case_error(k, "number.overflow", ly_str("/effects"));
+                return err;
             }
 
         } else if (k->result->outcome != RULE_ERROR) {
@@ -1176,7 +1196,7 @@ rule_eval_cases(rule_eval_t *x, const rule_run_t *runs,
             return err;
         }
 
-        k->candidate = rule_candidate(k, x->in);
+        k->candidate = rule_candidate(k, x->in, x->any_event);
 
         if (k->candidate) {
             results[i].outcome = RULE_MATCHED;
@@ -1268,6 +1288,7 @@ rule_evaluate_forced(ly_arena_t *a, const rule_input_t *in,
     x.force = force;
     x.n = n;
     x.trace = options != NULL && options->trace;
+    x.any_event = options != NULL && options->any_event;
     x.steps = options != NULL && options->steps != 0 ? options->steps
                                                      : RULE_STEPS;
 

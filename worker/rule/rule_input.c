@@ -16,6 +16,7 @@ typedef struct {
     const unsigned char  *end;
     rule_input_t         *in;
     ly_err_t              err;
+    bool                  stranger; /* a struct has a member of no field */
 } rule_scan_t;
 
 /* one scalar as it stands */
@@ -482,7 +483,8 @@ static bool
 rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
     unsigned depth, rule_val_t *cells)
 {
-    int32_t             i;
+    int32_t             i, known;
+    uint64_t            seen[RULE_FACTS_MAX / 64 + 1];
     ly_str_t            key;
     const rule_trie_t  *child;
 
@@ -496,6 +498,8 @@ rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
         return true;
     }
 
+    memset(seen, 0, sizeof(seen));
+
     for ( ;; ) {
         if (!rule_scan_byte(s, '"') || !rule_scan_string(s, &key)
             || !rule_scan_byte(s, ':'))
@@ -504,26 +508,32 @@ rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
         }
 
         i = f == NULL ? -1 : rule_field_find(f, key);
+        child = t == NULL ? NULL : t->child;
 
-        if (i >= 0 && !f->fields[i].computed) {
-            if (cells[i].kind != RULE_K_MISSING) {
+        while (child != NULL && !rule_same_text(child->key, key)) {
+            child = child->next;
+        }
+
+        known = child == NULL ? i : (int32_t) child->at;
+
+        if (known >= 0) {
+            if (seen[known >> 6] >> (known & 63) & 1) {
                 return rule_scan_fail(s, LY_PARSE);
             }
 
+            seen[known >> 6] |= (uint64_t) 1 << (known & 63);
+
+        } else {
+            s->stranger = true;
+        }
+
+        if (i >= 0 && !f->fields[i].computed) {
             if (!rule_scan_fact(s, &f->fields[i], depth - 1, &cells[i])) {
                 return false;
             }
 
-        } else {
-            child = t == NULL ? NULL : t->child;
-
-            while (child != NULL && !rule_same_text(child->key, key)) {
-                child = child->next;
-            }
-
-            if (!rule_scan_value(s, child, depth - 1)) {
-                return false;
-            }
+        } else if (!rule_scan_value(s, child, depth - 1)) {
+            return false;
         }
 
         if (!rule_scan_more(s, '}')) {
@@ -702,6 +712,7 @@ rule_scan_money(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
     };
 
     memset(cells, 0, sizeof(cells));
+    s->stranger = false;
 
     if (!rule_scan_members(s, NULL, &shape, depth, cells)) {
         return false;
@@ -709,7 +720,9 @@ rule_scan_money(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
 
     out->kind = RULE_K_INVALID;
 
-    if (cells[0].kind != RULE_K_NUM || cells[1].kind != RULE_K_STR) {
+    if (cells[0].kind != RULE_K_NUM || cells[1].kind != RULE_K_STR
+        || s->stranger)
+    {
         return true;
     }
 
@@ -792,9 +805,10 @@ rule_scan_skip_array(rule_scan_t *s, unsigned depth)
 static bool
 rule_scan_value(rule_scan_t *s, const rule_trie_t *t, unsigned depth)
 {
-    rule_val_t         *v;
-    rule_token_t        token;
-    const rule_fact_t  *f;
+    int32_t                slot;
+    rule_token_t           token;
+    const rule_fact_t     *f;
+    const unsigned char   *start;
 
     rule_scan_space(s);
 
@@ -803,16 +817,22 @@ rule_scan_value(rule_scan_t *s, const rule_trie_t *t, unsigned depth)
     }
 
     if (t != NULL && t->slot >= 0) {
-        f = &s->in->catalogue->facts[t->slot];
-        v = &s->in->facts[t->slot];
+        start = s->p;
 
-        if (v->kind != RULE_K_MISSING) {
-            return rule_scan_fail(s, LY_PARSE);
+        for (slot = t->slot; slot >= 0; slot = f->also) {
+            f = &s->in->catalogue->facts[slot];
+            s->p = start;
+
+            if (!rule_scan_fact(s, f, depth, &s->in->facts[slot])) {
+                return false;
+            }
         }
 
-        if (*s->p != '{' || t->child == NULL) {
-            return rule_scan_fact(s, f, depth, v);
+        if (*start != '{' || t->child == NULL) {
+            return true;
         }
+
+        s->p = start;
     }
 
     switch (*s->p) {
@@ -874,6 +894,7 @@ rule_input_read(rule_input_t *in, ly_str_t json, uint8_t state)
     s.end = json.data + json.len;
     s.in = in;
     s.err = LY_OK;
+    s.stranger = false;
 
     rule_scan_space(&s);
 
@@ -1052,7 +1073,7 @@ rule_input_create(ly_arena_t *a, const rule_catalogue_t *c,
     in->arena = a;
     in->catalogue = c;
     in->zone = zone;
-    in->zone_name = zone_name;
+    in->zone_name = zone == NULL ? ly_str("") : zone_name;
     *out = in;
 
     return LY_OK;

@@ -234,6 +234,7 @@ struct rule_fact_s {
     uint8_t       computed;
     uint8_t       elem;         /* of a list of literals or strings */
     uint32_t      currency;     /* 0: the event's */
+    int32_t       also;         /* another fact of the same path, or -1 */
     ly_str_t     *values;       /* enum */
     uint32_t      n_values;
     rule_fact_t  *fields;       /* list of structs */
@@ -248,6 +249,7 @@ typedef struct rule_trie_s  rule_trie_t;
 struct rule_trie_s {
     ly_str_t      key;
     int32_t       slot;         /* -1: only a way to others */
+    uint32_t      at;           /* among the members of its object */
     rule_trie_t  *child;
     rule_trie_t  *next;
 };
@@ -762,9 +764,9 @@ rule_vm_use(rule_vm_t *vm, uint32_t slot)
 /* an effect between its amount and its points */
 typedef struct {
     rule_val_t       amount;        /* missing: nothing to count */
-    const ly_dec_t  *weights;       /* by line; NULL: no shares */
+    const ly_dec_t  *weights;       /* by line, one scale; NULL: none */
     bool             weighty;       /* their sum is above 0 */
-    int64_t          group;         /* G of a multiplier */
+    ly_int128_t      group;         /* G of a multiplier */
 } rule_estate_t;
 
 /* one rule on its way through an evaluation */
@@ -791,9 +793,9 @@ typedef struct {
 
 /* what a verification takes from the trace instead of from other rules */
 typedef struct {
-    bool            kept;
-    const int64_t  *group;      /* G by effect */
-    const int64_t  *then;       /* caps left before multipliers, in order */
+    bool                kept;
+    const ly_int128_t  *group;  /* G by effect */
+    const int64_t      *then;       /* caps left before multipliers */
 } rule_force_t;
 
 ly_must_check ly_err_t rule_evaluate_forced(ly_arena_t *a,

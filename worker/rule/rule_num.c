@@ -59,6 +59,7 @@ rule_currency_places(uint32_t currency)
     static const char  none[] = "BIFCLPDJFGNFISKJPYKMFKRWPYGRWFUGXUYIVNDVUV"
                                 "XAFXOFXPF";
     static const char  three[] = "BHDIQDJODKWDLYDOMRTND";
+    static const char  four[] = "CLFUYW";
 
     rule_currency_text(currency, text);
 
@@ -71,6 +72,12 @@ rule_currency_places(uint32_t currency)
     for (i = 0; i + 3 < sizeof(three); i += 3) {
         if (memcmp(three + i, text, 3) == 0) {
             return 3;
+        }
+    }
+
+    for (i = 0; i + 3 < sizeof(four); i += 3) {
+        if (memcmp(four + i, text, 3) == 0) {
+            return 4;
         }
     }
 

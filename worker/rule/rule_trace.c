@@ -517,7 +517,8 @@ rule_trace_event(const rule_input_t *in, ly_buf_t *b)
 static void
 rule_trace_group(const rule_case_t *k, ly_buf_t *b)
 {
-    uint32_t  i;
+    uint32_t    i;
+    rule_val_t  group;
 
     if (!k->chosen || !rule_multiplies(k->program)) {
         return;
@@ -525,7 +526,9 @@ rule_trace_group(const rule_case_t *k, ly_buf_t *b)
 
     for (i = 0; i < k->program->n_effect; i++) {
         rule_b_cstr(b, i == 0 ? ",\"group\":[" : ",");
-        rule_put_int(b, k->states[i].group);
+        rule_set_int(&group, 0);
+        group.u.coef = k->states[i].group;
+        rule_val_print(&group, NULL, b);
     }
 
     rule_b_byte(b, ']');

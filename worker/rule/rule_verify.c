@@ -281,23 +281,48 @@ typedef struct {
     rule_cap_t    cap[RULE_CAPS_MAX];
     rule_cap_t   *caps[RULE_CAPS_MAX];
     rule_force_t  force;
-    int64_t       group[RULE_EFFECTS_MAX];
+    ly_int128_t   group[RULE_EFFECTS_MAX];
     int64_t       then[RULE_CAPS_MAX + 1];
 } rule_back_t;
 
 
+/* G is a sum of points of many rules: beyond 64 bits, never below 0 */
 static bool
-rule_back_ints(const ly_json_node_t *root, ly_str_t key, int64_t *out,
-    size_t max)
+rule_back_group(const ly_json_node_t *root, ly_int128_t *out)
+{
+    size_t                 i;
+    ly_dec_t               d;
+    const ly_json_node_t  *n;
+
+    n = ly_json_member_of(root, ly_str("group"), LY_JSON_ARRAY);
+    n = n == NULL ? NULL : n->first;
+
+    for (i = 0; n != NULL; n = n->next) {
+        if (i == RULE_EFFECTS_MAX
+            || rule_num_parse(n->text, false, &d) != LY_OK || d.scale != 0
+            || d.coef < 0)
+        {
+            return false;
+        }
+
+        out[i++] = d.coef;
+    }
+
+    return true;
+}
+
+
+static bool
+rule_back_then(const ly_json_node_t *root, int64_t *out)
 {
     size_t                 i;
     const ly_json_node_t  *n;
 
-    n = ly_json_member_of(root, key, LY_JSON_ARRAY);
+    n = ly_json_member_of(root, ly_str("caps_then"), LY_JSON_ARRAY);
     n = n == NULL ? NULL : n->first;
 
     for (i = 0; n != NULL; n = n->next) {
-        if (i == max || !rule_back_int(n, &out[i++])) {
+        if (i == RULE_CAPS_MAX + 1 || !rule_back_int(n, &out[i++])) {
             return false;
         }
     }
@@ -345,9 +370,7 @@ rule_back_run(const ly_json_node_t *root, rule_back_t *r)
         r->run.n_caps++;
     }
 
-    return rule_back_ints(root, ly_str("group"), r->group, RULE_EFFECTS_MAX)
-           && rule_back_ints(root, ly_str("caps_then"), r->then,
-                             RULE_CAPS_MAX + 1);
+    return rule_back_group(root, r->group) && rule_back_then(root, r->then);
 }
 
 

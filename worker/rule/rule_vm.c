@@ -527,7 +527,7 @@ rule_loop_take(rule_vm_t *vm, rule_loop_t *l, const rule_val_t *v,
         return false;
 
     case RULE_OP_SUM:
-        if (v->kind == RULE_K_MISSING) {
+        if (v->kind == RULE_K_MISSING || l->missing) {
             l->missing = true;
             return false;
         }
