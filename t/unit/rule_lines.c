@@ -276,7 +276,7 @@ steps(void)
 
 /* more nodes than a trace lists */
 static void
-long_trace(void)
+long_trace(size_t n, bool all, const char *each, const char *more)
 {
     size_t           i;
     ly_buf_t         b;
@@ -287,11 +287,11 @@ long_trace(void)
     rule_options_t   options;
 
     ly_buf_init_arena(&b, arena, 1 << 20);
-    ly_buf_cstr(&b, "{'and':[");
+    ly_buf_cstr(&b, all ? "{'and':[" : "{'or':[");
 
-    for (i = 0; i < 160; i++) {
+    for (i = 0; i < n; i++) {
         ly_buf_cstr(&b, i > 0 ? "," : "");
-        ly_buf_cstr(&b, "{'>':[{'var':'order.line_count'},0]}");
+        ly_buf_cstr(&b, each);
     }
 
     ly_buf_cstr(&b, "]}");
@@ -314,8 +314,8 @@ long_trace(void)
         return;
     }
 
-    ok(memmem(r.trace.data, r.trace.len, "\"more\":65,", 10) != NULL,
-       "321 nodes: 256 are listed, 65 counted");
+    ok(memmem(r.trace.data, r.trace.len, more, strlen(more)) != NULL,
+       "%zu of %s: 256 are listed, %s", n, each, more);
     ok(rule_trace_verify(arena, r.trace, run.program, cat, NULL, &v) == LY_OK
        && v.same, "and it recomputes");
 }
@@ -324,6 +324,9 @@ long_trace(void)
 int
 main(void)
 {
+    ly_str_t       text;
+    rule_faults_t  f;
+
     arena = ly_arena_create((size_t) 64 << 20, NULL);
 
     if (arena == NULL || rule_catalogue_default(arena, &cat) != LY_OK) {
@@ -333,7 +336,16 @@ main(void)
     of_lines(false);
     of_lines(true);
     steps();
-    long_trace();
+    long_trace(160, true, "{'>':[{'var':'order.line_count'},0]}",
+               "\"more\":65,");
+    text = rl_quoted(arena, "{'extends':'default','facts':[{'name':'x.b','type"
+                     "':'bool','nullable':true}]}");
+
+    if (rule_catalogue_parse(arena, text, &cat, &f) != LY_OK) {
+        return 1;
+    }
+
+    long_trace(511, false, "{'var':'x.b'}", "\"more\":256,");
     ly_arena_destroy(arena);
 
     return tap_done();

@@ -279,6 +279,10 @@ static const value_t  values[] = {
       "{'>':[{'minus':[{'var':'x.a'},'P1D']},{'var':'x.a'}]}", "time.range" },
     { "'a':'9999-12-31'",
       "{'>':[{'plus':[{'var':'x.a'},'P1M']},{'var':'x.a'}]}", "time.range" },
+    { "'a':'0001-01-02'",
+      "{'===':[{'minus':[{'var':'x.a'},'P1D']},'0001-01-01']}", "1" },
+    { "'a':'9999-12-30'",
+      "{'===':[{'plus':[{'var':'x.a'},'P1D']},'9999-12-31']}", "1" },
     { "'a':'2024-01-31'",
       "{'===':[{'plus':[{'var':'x.a'},'P1M']},'2024-02-29']}", "1" },
     { "'a':'2000-02-29'", "{'birthday':[{'var':'x.a'},'2026-02-28']}", "1" },
@@ -288,8 +292,28 @@ static const value_t  values[] = {
 };
 
 
+/* in UTC: where the years end, to the microsecond */
+static const value_t  in_utc[] = {
+    { "'t':'0001-01-01T00:00:01Z'",
+      "{'===':[{'minus':[{'var':'x.t'},'PT1S']},'0001-01-01T00:00:00Z']}",
+      "1" },
+    { "'t':'0001-01-01T00:00:00.999999Z'",
+      "{'<':[{'minus':[{'var':'x.t'},'PT1S']},{'var':'x.t'}]}", "time.range" },
+    { "'t':'9999-12-31T23:59:58.999999Z'",
+      "{'===':[{'plus':[{'var':'x.t'},'PT1S']},'9999-12-31T23:59:59.999999Z']"
+      "}", "1" },
+    { "'t':'9999-12-31T23:59:59Z'",
+      "{'>':[{'plus':[{'var':'x.t'},'PT1S']},{'var':'x.t'}]}", "time.range" },
+    { "'t':'9999-12-31T23:59:59Z'",
+      "{'>':[{'plus':[{'var':'x.t'},'P1D']},{'var':'x.t'}]}", "time.range" },
+    { "'t':'2026-03-10T12:34:56Z'", "{'===':[{'minute':{'var':'x.t'}},34]}",
+      "1" }
+};
+
+
 static const char *
-answer(ly_arena_t *a, const value_t *c, const char *state)
+answer(ly_arena_t *a, const value_t *c, const char *state,
+    const ly_zone_t *zone)
 {
     ly_buf_t         b;
     rule_run_t       run;
@@ -308,7 +332,8 @@ answer(ly_arena_t *a, const value_t *c, const char *state)
     p = rl_compile(a, cat, rl_condition(a, rl_quoted(a, c->condition)), 0);
 
     if (p == NULL
-        || rule_input_create(a, cat, NULL, ly_str(""), &in) != LY_OK
+        || rule_input_create(a, cat, zone, ly_str_c(zone == NULL ? "" : "UTC"),
+                             &in) != LY_OK
         || rule_input_event(in, rl_quoted(a, (const char *) b.data)) != LY_OK
         || rule_input_state(in, rl_quoted(a, state)) != LY_OK)
     {
@@ -323,7 +348,7 @@ answer(ly_arena_t *a, const value_t *c, const char *state)
     if (rule_evaluate(a, in, &run, 1, &options, &r) != LY_OK
         || rule_evaluate(a, in, &run, 1, NULL, &plain) != LY_OK
         || plain.outcome != r.outcome
-        || rule_trace_verify(a, r.trace, p, cat, NULL, &v) != LY_OK || !v.same)
+        || rule_trace_verify(a, r.trace, p, cat, zone, &v) != LY_OK || !v.same)
     {
         return "has another answer when it is traced";
     }
@@ -344,9 +369,16 @@ of_types(void)
 
     for (i = 0; i < ly_countof(values); i++) {
         ly_arena_reset(a);
-        got = answer(a, &values[i], "{}");
+        got = answer(a, &values[i], "{}", NULL);
         ok(strcmp(got, values[i].want) == 0, "%s of {%s}: %s",
            values[i].condition, values[i].x, got);
+    }
+
+    for (i = 0; i < ly_countof(in_utc); i++) {
+        ly_arena_reset(a);
+        got = answer(a, &in_utc[i], "{}", ly_zone_utc());
+        ok(strcmp(got, in_utc[i].want) == 0, "%s of {%s}: %s",
+           in_utc[i].condition, in_utc[i].x, got);
     }
 
     ly_arena_destroy(a);
@@ -399,9 +431,8 @@ malformed(void)
                 ly_buf_cstr(&b, broken[i]);
                 ly_buf_cstr(&b, n == 0 ? "}}" : n == 1 ? "]}}" : "}]}}");
                 ly_buf_byte(&b, '\0');
-                bad += rule_input_event(in, rl_quoted(
-                                            arena, (const char *) b.data))
-                       == LY_OK;
+                good = rl_quoted(arena, (const char *) b.data);
+                bad += rule_input_event(in, rl_edge(good)) == LY_OK;
             }
         }
 
@@ -423,11 +454,23 @@ malformed(void)
                      "] , 'o' : { } } } ");
     ok(rule_input_event(in, good) == LY_OK, "blanks are none");
 
-    for (i = 0, bad = 0; i + 2 < good.len; i++) {
-        bad += rule_input_event(in, ly_str_of(good.data, i)) == LY_OK;
+    for (k = 0; k < 2; k++) {
+        for (i = 0, bad = 0; i + 2 < good.len; i++) {
+            bad += rule_input_event(in, rl_edge(ly_str_of(good.data, i)))
+                   == LY_OK;
+        }
+
+        is_int(bad, 0, "cut anywhere it is refused, and no byte more read");
+
+        /* every kind of value, in facts and where no fact is */
+        good = rl_quoted(arena, "{'x':{'i':-12,'d':1.5e-1,'m':{'amount':5,'cur"
+                         "rency':'GBP'},'s':'a\\u00e9\\n\\ud83d\\ude00',"
+                         "'b':true,'t':null,'l':['a','b\\t'],'r':[{'a':1,'b':"
+                         "false,'c':'abcdefghijk'}]},'o':[0,-1.25E+2,'\\/',tru"
+                         "e,false,null,[],{},{'p':[1]}]} ");
+        is_int(rule_input_event(in, rl_edge(good)), LY_OK, "a whole event");
     }
 
-    is_int(bad, 0, "cut anywhere it is refused");
     ly_buf_init_arena(&b, arena, (size_t) 2 << 20);
     ly_buf_cstr(&b, "{}");
 
