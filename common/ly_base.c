@@ -164,15 +164,37 @@ ly_int64_parse(ly_str_t s, int64_t *out)
 size_t
 ly_uint64_print(uint64_t v, unsigned char *out)
 {
-    size_t         n;
+    size_t         n, two;
     unsigned char  tmp[LY_INT64_TEXT];
+
+    static const unsigned char  pairs[] =
+        "00010203040506070809" "10111213141516171819"
+        "20212223242526272829" "30313233343536373839"
+        "40414243444546474849" "50515253545556575859"
+        "60616263646566676869" "70717273747576777879"
+        "80818283848586878889" "90919293949596979899";
+
+    if (v < 10) {
+        *out = (unsigned char) ('0' + v);
+        return 1;
+    }
 
     n = sizeof(tmp);
 
-    do {
-        tmp[--n] = (unsigned char) ('0' + v % 10);
-        v /= 10;
-    } while (v != 0);
+    while (v >= 100) {
+        two = (size_t) (v % 100) * 2;
+        v /= 100;
+        tmp[--n] = pairs[two + 1];
+        tmp[--n] = pairs[two];
+    }
+
+    if (v >= 10) {
+        tmp[--n] = pairs[v * 2 + 1];
+        tmp[--n] = pairs[v * 2];
+
+    } else {
+        tmp[--n] = (unsigned char) ('0' + v);
+    }
 
     memcpy(out, tmp + n, sizeof(tmp) - n);
 
@@ -313,25 +335,4 @@ ly_be64_put(unsigned char *p, uint64_t v)
 {
     ly_be32_put(p, (uint32_t) (v >> 32));
     ly_be32_put(p + 4, (uint32_t) v);
-}
-
-
-uint16_t
-ly_be16_get(const unsigned char *p)
-{
-    return (uint16_t) (((unsigned) p[0] << 8) | p[1]);
-}
-
-
-uint32_t
-ly_be32_get(const unsigned char *p)
-{
-    return ((uint32_t) ly_be16_get(p) << 16) | ly_be16_get(p + 2);
-}
-
-
-uint64_t
-ly_be64_get(const unsigned char *p)
-{
-    return ((uint64_t) ly_be32_get(p) << 32) | ly_be32_get(p + 4);
 }

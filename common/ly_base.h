@@ -109,9 +109,26 @@ size_t ly_utf8_count(ly_str_t s);
 void ly_be16_put(unsigned char *p, uint16_t v);
 void ly_be32_put(unsigned char *p, uint32_t v);
 void ly_be64_put(unsigned char *p, uint64_t v);
-uint16_t ly_be16_get(const unsigned char *p);
-uint32_t ly_be32_get(const unsigned char *p);
-uint64_t ly_be64_get(const unsigned char *p);
+
+static inline uint16_t
+ly_be16_get(const unsigned char *p)
+{
+    return (uint16_t) (((unsigned) p[0] << 8) | p[1]);
+}
+
+
+static inline uint32_t
+ly_be32_get(const unsigned char *p)
+{
+    return ((uint32_t) ly_be16_get(p) << 16) | ly_be16_get(p + 2);
+}
+
+
+static inline uint64_t
+ly_be64_get(const unsigned char *p)
+{
+    return ((uint64_t) ly_be32_get(p) << 32) | ly_be32_get(p + 4);
+}
 
 
 #endif /* LY_BASE_H_INCLUDED_ */

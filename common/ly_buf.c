@@ -152,7 +152,7 @@ ly_buf_grow(ly_buf_t *b, size_t n)
 
 
 unsigned char *
-ly_buf_reserve(ly_buf_t *b, size_t n)
+ly_buf_room(ly_buf_t *b, size_t n)
 {
     if (b->err != LY_OK) {
         return NULL;
@@ -163,13 +163,6 @@ ly_buf_reserve(ly_buf_t *b, size_t n)
     }
 
     return b->data + b->len;
-}
-
-
-void
-ly_buf_commit(ly_buf_t *b, size_t n)
-{
-    b->len += n;
 }
 
 

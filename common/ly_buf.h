@@ -59,12 +59,30 @@ void ly_buf_be16(ly_buf_t *b, uint16_t v);
 void ly_buf_be32(ly_buf_t *b, uint32_t v);
 void ly_buf_be64(ly_buf_t *b, uint64_t v);
 
+/* of ly_buf_reserve(), where there is no room yet */
+ly_must_check unsigned char *ly_buf_room(ly_buf_t *b, size_t n);
+
 /*
  * Room for n bytes behind what is written, or NULL (the error is set).  Write
  * at most n there, then commit what was written.
  */
-ly_must_check unsigned char *ly_buf_reserve(ly_buf_t *b, size_t n);
-void ly_buf_commit(ly_buf_t *b, size_t n);
+ly_must_check static inline unsigned char *
+ly_buf_reserve(ly_buf_t *b, size_t n)
+{
+    if (b->err == LY_OK && n <= b->cap - b->len && b->data != NULL) {
+        return b->data + b->len;
+    }
+
+    return ly_buf_room(b, n);
+}
+
+
+static inline void
+ly_buf_commit(ly_buf_t *b, size_t n)
+{
+    b->len += n;
+}
+
 
 /* cuts back to len bytes (no more than written) */
 void ly_buf_truncate(ly_buf_t *b, size_t len);

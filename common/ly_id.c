@@ -130,14 +130,20 @@ ly_id_print(ly_str_t prefix, const ly_uuid_t *u, unsigned char *out)
     memcpy(out, prefix.data, n);
     out[n++] = '_';
 
+    out += n;
     hi = ly_be64_get(u->b);
     lo = ly_be64_get(u->b + 8);
 
-    /* five bits each from the low end; the first character holds three */
-    for (i = LY_ID_BASE32; i > 0; i--) {
-        out[n + i - 1] = ly_id_alphabet[lo & 31];
-        lo = lo >> 5 | hi << 59;
-        hi >>= 5;
+    /*
+     * The first character holds three bits, the others five: twelve of them in
+     * the high half, one across, twelve in the low half.
+     */
+    out[0] = ly_id_alphabet[hi >> 61];
+    out[13] = ly_id_alphabet[(hi << 4 | lo >> 60) & 31];
+
+    for (i = 0; i < 12; i++) {
+        out[1 + i] = ly_id_alphabet[hi >> (56 - 5 * i) & 31];
+        out[14 + i] = ly_id_alphabet[lo >> (55 - 5 * i) & 31];
     }
 
     return n + LY_ID_BASE32;

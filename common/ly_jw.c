@@ -327,34 +327,61 @@ ly_jw_key_plain(ly_jw_t *w, ly_str_t key)
 }
 
 
+/* the same byte eight times */
+#define LY_JW_EIGHT(c)  ((uint64_t) (c) * 0x0101010101010101ULL)
+
+/* a byte of v is zero: the lowest of them has its high bit set in this */
+#define ly_jw_zero(v)                                                         \
+    (((v) - LY_JW_EIGHT(0x01)) & ~(v) & LY_JW_EIGHT(0x80))
+
+
+/* bits of v are set where a byte cannot stand in a string as it is */
+static inline uint64_t
+ly_jw_unclean(const unsigned char *p)
+{
+    uint64_t  v;
+
+    memcpy(&v, p, sizeof(v));
+
+    return (v & LY_JW_EIGHT(0x80))
+           | ((v - LY_JW_EIGHT(0x20)) & ~v & LY_JW_EIGHT(0x80))
+           | ly_jw_zero(v ^ LY_JW_EIGHT('"'))
+           | ly_jw_zero(v ^ LY_JW_EIGHT('\\'));
+}
+
+
 /* printable ASCII without quote and backslash? */
 static bool
 ly_jw_clean(ly_str_t s)
 {
-    size_t  i;
+    size_t    i;
+    uint64_t  bad;
 
-    for (i = 0; i < s.len; i++) {
-        if (ly_jw_class[s.data[i]] != 0) {
-            return false;
+    bad = 0;
+
+    if (s.len < 8) {
+        for (i = 0; i < s.len; i++) {
+            bad |= ly_jw_class[s.data[i]];
         }
+
+        return bad == 0;
     }
 
-    return true;
+    for (i = 0; i + 8 <= s.len; i += 8) {
+        bad |= ly_jw_unclean(s.data + i);
+    }
+
+    /* the last eight, some of them once more */
+
+    return (bad | ly_jw_unclean(s.data + s.len - 8)) == 0;
 }
 
 
-void
-ly_jw_str(ly_jw_t *w, ly_str_t s)
+/* a string that needs no escape */
+static void
+ly_jw_str_clean(ly_jw_t *w, ly_str_t s)
 {
     unsigned char  *p, *start;
-
-    if (!ly_jw_clean(s)) {
-        if (ly_jw_value(w)) {
-            ly_jw_quote(w->buf, s);
-        }
-
-        return;
-    }
 
     p = ly_jw_room(w, s.len + 2, &start);
 
@@ -368,6 +395,91 @@ ly_jw_str(ly_jw_t *w, ly_str_t s)
 
         *p++ = '"';
         ly_buf_commit(w->buf, (size_t) (p - start));
+    }
+}
+
+
+void
+ly_jw_str(ly_jw_t *w, ly_str_t s)
+{
+    if (ly_jw_clean(s)) {
+        ly_jw_str_clean(w, s);
+        return;
+    }
+
+    if (ly_jw_value(w)) {
+        ly_jw_quote(w->buf, s);
+    }
+}
+
+
+/* key and a string that needs no escape */
+static void
+ly_jw_pair_clean(ly_jw_t *w, ly_str_t key, ly_str_t s)
+{
+    unsigned char  *p, *start;
+
+    p = ly_jw_key_room(w, key.len + s.len + 5, &start);
+
+    if (p == NULL) {
+        return;
+    }
+
+    *p++ = '"';
+    memcpy(p, key.data, key.len);
+    p += key.len;
+    memcpy(p, "\":\"", 3);
+    p += 3;
+
+    if (s.len != 0) {
+        memcpy(p, s.data, s.len);
+        p += s.len;
+    }
+
+    *p++ = '"';
+
+    w->keyed = 0;
+    ly_buf_commit(w->buf, (size_t) (p - start));
+}
+
+
+void
+ly_jw_pair(ly_jw_t *w, ly_str_t key, ly_str_t s)
+{
+    if (ly_jw_clean(s)) {
+        ly_jw_pair_clean(w, key, s);
+        return;
+    }
+
+    ly_jw_key_plain(w, key);
+    ly_jw_str(w, s);
+}
+
+
+void
+ly_jw_pair_text(ly_jw_t *w, ly_str_t key, ly_str_t s)
+{
+    if (ly_jw_clean(s)) {
+        ly_jw_pair_clean(w, key, s);
+        return;
+    }
+
+    ly_jw_key_plain(w, key);
+    ly_jw_text(w, s);
+}
+
+
+void
+ly_jw_members_plain(ly_jw_t *w, ly_str_t json)
+{
+    unsigned char  *p, *start;
+
+    p = ly_jw_key_room(w, json.len, &start);
+
+    if (p != NULL) {
+        memcpy(p, json.data, json.len);
+        w->keyed = 0;
+        ly_buf_commit(w->buf, (size_t) (p - start) + json.len);
     }
 }
 
@@ -393,12 +505,17 @@ ly_jw_text(ly_jw_t *w, ly_str_t s)
 {
     size_t  i, n, start;
 
-    if (ly_utf8_valid(s)) {
-        ly_jw_str(w, s);
+    if (ly_jw_clean(s)) {
+        ly_jw_str_clean(w, s);
         return;
     }
 
     if (!ly_jw_value(w)) {
+        return;
+    }
+
+    if (ly_utf8_valid(s)) {
+        ly_jw_quote(w->buf, s);
         return;
     }
 
@@ -444,6 +561,42 @@ ly_jw_int(ly_jw_t *w, int64_t v)
         p += ly_int64_print(v, p);
         ly_buf_commit(w->buf, (size_t) (p - start));
     }
+}
+
+
+void
+ly_jw_ints(ly_jw_t *w, const ly_str_t *keys, const int64_t *values, size_t n)
+{
+    size_t          i, size;
+    unsigned char  *p, *start;
+
+    size = 0;
+
+    for (i = 0; i < n; i++) {
+        size += keys[i].len + 4 + LY_INT64_TEXT;
+    }
+
+    p = n == 0 ? NULL : ly_jw_key_room(w, size, &start);
+
+    if (p == NULL) {
+        return;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (i != 0) {
+            *p++ = ',';
+        }
+
+        *p++ = '"';
+        memcpy(p, keys[i].data, keys[i].len);
+        p += keys[i].len;
+        *p++ = '"';
+        *p++ = ':';
+        p += ly_int64_print(values[i], p);
+    }
+
+    w->keyed = 0;
+    ly_buf_commit(w->buf, (size_t) (p - start));
 }
 
 

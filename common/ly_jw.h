@@ -45,6 +45,16 @@ void ly_jw_key_plain(ly_jw_t *w, ly_str_t key);
 /* LY_PARSE if s is not UTF-8 */
 void ly_jw_str(ly_jw_t *w, ly_str_t s);
 
+/* key and string at once; the key is as for ly_jw_k() */
+void ly_jw_pair(ly_jw_t *w, ly_str_t key, ly_str_t s);
+
+/* the same for any bytes, as ly_jw_text() */
+void ly_jw_pair_text(ly_jw_t *w, ly_str_t key, ly_str_t s);
+
+/* members of an object as they shall stand there, a literal of this program */
+#define ly_jw_members(w, lit)  ly_jw_members_plain(w, ly_str(lit))
+void ly_jw_members_plain(ly_jw_t *w, ly_str_t json);
+
 /* any bytes: what is not UTF-8 becomes U+FFFD; for logs and traces */
 void ly_jw_text(ly_jw_t *w, ly_str_t s);
 
@@ -52,6 +62,10 @@ void ly_jw_text(ly_jw_t *w, ly_str_t s);
 void ly_jw_cstr(ly_jw_t *w, const char *text);
 
 void ly_jw_int(ly_jw_t *w, int64_t v);
+
+/* n members of an object at once; keys as for ly_jw_k() */
+void ly_jw_ints(ly_jw_t *w, const ly_str_t *keys, const int64_t *values,
+    size_t n);
 void ly_jw_uint(ly_jw_t *w, uint64_t v);
 void ly_jw_bool(ly_jw_t *w, bool v);
 void ly_jw_null(ly_jw_t *w);
@@ -86,7 +100,7 @@ bool ly_jw_is_number(ly_str_t s);
 
 
 /* key and value at once; the key is a literal as for ly_jw_k */
-#define ly_jw_kstr(w, lit, v)   (ly_jw_k(w, lit), ly_jw_str(w, v))
+#define ly_jw_kstr(w, lit, v)   ly_jw_pair(w, ly_str(lit), v)
 #define ly_jw_kcstr(w, lit, v)  (ly_jw_k(w, lit), ly_jw_cstr(w, v))
 #define ly_jw_kint(w, lit, v)   (ly_jw_k(w, lit), ly_jw_int(w, v))
 #define ly_jw_kbool(w, lit, v)  (ly_jw_k(w, lit), ly_jw_bool(w, v))

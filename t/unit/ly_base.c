@@ -47,6 +47,7 @@ integers(void)
 {
     size_t         i;
     int64_t        v;
+    uint64_t       u, power;
     ly_err_t       rc;
     unsigned char  text[LY_INT64_TEXT];
 
@@ -95,6 +96,19 @@ integers(void)
 
     is_str(ly_str_of(text, ly_uint64_print(UINT64_MAX, text)),
            ly_str("18446744073709551615"), "the largest unsigned");
+
+    /* every count of digits, at both ends */
+
+    for (power = 1, i = 1; i < 20; i++) {
+        rc = ly_uint64_parse(ly_str_of(text, ly_uint64_print(power, text)),
+                             &u);
+        ok(rc == LY_OK && u == power, "the least of %zu digits", i);
+
+        power *= 10;
+        rc = ly_uint64_parse(ly_str_of(text, ly_uint64_print(power - 1,
+                                                             text)), &u);
+        ok(rc == LY_OK && u == power - 1, "the most of %zu digits", i);
+    }
 }
 
 

@@ -283,10 +283,91 @@ sizes(void)
 }
 
 
+/* what writes several members or bytes at once gives what one by one gives */
+static void
+together(void)
+{
+    size_t         i, at;
+    ly_str_t       s;
+    unsigned char  text[40];
+
+    static const ly_str_t  keys[] = {
+        ly_str_init("a"), ly_str_init("b"), ly_str_init("c")
+    };
+    static const int64_t  some[] = { 0, -10, INT64_MAX };
+
+    begin();
+    ly_jw_object(&w);
+    ly_jw_ints(&w, keys, some, 3);
+    ly_jw_ints(&w, keys, some, 0);
+    ly_jw_members(&w, "\"d\":null,\"e\":[]");
+    ly_jw_ints(&w, keys, some, 1);
+    ly_jw_pair(&w, ly_str("f"), ly_str("g"));
+    ly_jw_pair(&w, ly_str("h"), ly_str("\"\xc3\xa9"));
+    ly_jw_pair(&w, ly_str("i"), ly_str(""));
+    ly_jw_pair_text(&w, ly_str("j"), ly_str("\xff"));
+    ly_jw_object_end(&w);
+    ends(LY_OK, "{\"a\":0,\"b\":-10,\"c\":9223372036854775807,"
+         "\"d\":null,\"e\":[],\"a\":0,\"f\":\"g\","
+         "\"h\":\"\\\"\xc3\xa9\",\"i\":\"\",\"j\":\"\xef\xbf\xbd\"}",
+         "members at once");
+
+    begin();
+    ly_jw_array(&w);
+    ly_jw_ints(&w, keys, some, 1);
+    ends(LY_FATAL, NULL, "members of an array");
+
+    begin();
+    ly_jw_object(&w);
+    ly_jw_k(&w, "k");
+    ly_jw_pair(&w, ly_str("f"), ly_str("g"));
+    ends(LY_FATAL, NULL, "a pair where a value is due");
+
+    begin();
+    ly_jw_members(&w, "\"d\":null");
+    ends(LY_FATAL, NULL, "members of nothing");
+
+    begin();
+    ly_jw_object(&w);
+    ly_jw_pair(&w, ly_str("f"), ly_str("\xff"));
+    ends(LY_PARSE, NULL, "a pair that is not UTF-8");
+
+    /* a byte that must be escaped is found wherever it stands */
+
+    for (i = 1; i <= sizeof(text); i++) {
+        for (at = 0; at < i; at++) {
+            memset(text, 'x', i);
+            text[at] = at % 2 ? '"' : '\x1f';
+            s = ly_str_of(text, i);
+
+            begin();
+            ly_jw_str(&w, s);
+
+            if (ly_jw_done(&w) != LY_OK
+                || ly_buf_view(&buf).len != i + 2 + (at % 2 ? 1 : 5))
+            {
+                ok(false, "byte %zu of %zu is not escaped", at, i);
+            }
+        }
+
+        memset(text, 0x7f, i);
+        begin();
+        ly_jw_str(&w, ly_str_of(text, i));
+
+        if (ly_jw_done(&w) != LY_OK || ly_buf_view(&buf).len != i + 2) {
+            ok(false, "%zu bytes that need no escape", i);
+        }
+    }
+
+    ok(true, "escapes at every place of strings up to 40 bytes");
+}
+
+
 int
 main(void)
 {
     values();
+    together();
     escapes();
     misuse();
     numbers();
