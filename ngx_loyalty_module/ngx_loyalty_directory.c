@@ -3,6 +3,10 @@
 #include "ly_hex.h"
 
 
+/* us past its end: a clock that was ahead for hours must lose no revocation */
+#define NGX_LOYALTY_REVOKED_KEEP  (86400 * 1000000LL)
+
+
 typedef struct {
     ngx_loyalty_zone_t    *zone;
     ly_arena_t            *scratch;
@@ -892,7 +896,9 @@ ngx_loyalty_directory_expire(ngx_loyalty_zone_t *zone, int64_t now)
 
             ngx_memcpy(&rec, ngx_loyalty_record_data(node), sizeof(rec));
 
-            if (rec.expires_at && rec.expires_at < now) {
+            if (rec.expires_at
+                && rec.expires_at < now - NGX_LOYALTY_REVOKED_KEEP)
+            {
                 ngx_memcpy(&hash, ngx_loyalty_record_key(node), sizeof(hash));
                 ngx_loyalty_table_delete(zone, NGX_LOYALTY_T_REVOCATION,
                                          &hash, sizeof(hash));

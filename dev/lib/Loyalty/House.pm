@@ -431,7 +431,8 @@ sub pg_start {
     my @command = ("$PGBIN/postgres", '-D', $self->path('pg'));
     @command = ('/bin/sh', '-c', $KEEPER, $command[0], $command[2], $mark) if $self->{keep};
     my $pid = $self->{keep} && $self->_kept ? undef
-        : $self->daemon($self->path('log/postgres.log'), \@command);
+        : $self->daemon($self->path('log/postgres.log'), \@command,
+                        %{ $self->{pg_env} // {} });
 
     $self->wait_for('PostgreSQL', 60, sub {
         if ($self->pg_ready) {
