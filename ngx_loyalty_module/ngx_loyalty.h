@@ -155,6 +155,10 @@ typedef struct {
     void                         *sealing;
     unsigned                      key_state : 2;
 
+    /* of the limit module: key of the tenant's bucket, for this plan */
+    u_char                        bucket[16];
+    unsigned                      bucket_known : 1;
+
     /* counted per process over all copies of the tenant */
     struct ngx_loyalty_load_s    *load;
 
@@ -335,6 +339,10 @@ ngx_loyalty_main_conf_t *ngx_loyalty_main_conf(void);
  */
 ngx_int_t ngx_loyalty_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, ngx_str_t *detail);
+
+/* $loyalty_log */
+ngx_int_t ngx_loyalty_log_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 
 /* adds an output header; static or pooled strings */
 ngx_int_t ngx_loyalty_header(ngx_http_request_t *r, const char *name,

@@ -48,6 +48,18 @@ void ngx_loyalty_token_keep(ngx_loyalty_zone_t *zone,
 
 
 /*
+ * The digest of the credential if it is the one that the connection presented
+ * last, and whether it has the form of an API key; NGX_DECLINED: it is not.
+ * Compared in constant time.  put keeps it, once the credential was accepted,
+ * until the connection closes.
+ */
+ngx_int_t ngx_loyalty_memo_get(ngx_connection_t *c, ngx_str_t *token,
+    u_char digest[32], ngx_uint_t *key);
+void ngx_loyalty_memo_put(ngx_connection_t *c, ngx_str_t *token,
+    const u_char digest[32], ngx_uint_t key);
+
+
+/*
  * Asks the database.  NGX_AGAIN: the request waits and its access phase runs
  * again; NGX_OK, NGX_DECLINED: the answer; NGX_BUSY: there is none.
  */

@@ -191,6 +191,7 @@ ngx_loyalty_auth_principal(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx,
 {
     ngx_int_t            rc;
     ngx_str_t            token;
+    ngx_uint_t           key, known;
     ly_apikey_t          kind;
     ngx_loyalty_zone_t  *zone;
 
@@ -209,20 +210,31 @@ ngx_loyalty_auth_principal(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx,
     want->check = !ngx_loyalty_directory_complete(zone)
                   || (!want->reads && !ngx_loyalty_directory_fresh(zone));
 
-    if (ly_sha256(ngx_loyalty_local()->crypto,
-                  ly_str_of(token.data, token.len), want->digest)
-        != LY_OK)
-    {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    known = ngx_loyalty_memo_get(r->connection, &token, want->digest, &key)
+            == NGX_OK;
+
+    if (!known) {
+
+        if (ly_sha256(ngx_loyalty_local()->crypto,
+                      ly_str_of(token.data, token.len), want->digest)
+            != LY_OK)
+        {
+            return NGX_HTTP_INTERNAL_SERVER_ERROR;
+        }
+
+        key = token.len == LY_APIKEY_TEXT
+              && ly_apikey_parse(ly_str_of(token.data, token.len), &kind)
+              == LY_OK;
     }
 
-    if (token.len == LY_APIKEY_TEXT
-        && ly_apikey_parse(ly_str_of(token.data, token.len), &kind) == LY_OK)
-    {
-        return ngx_loyalty_auth_key(r, ctx, want, &token);
+    rc = key ? ngx_loyalty_auth_key(r, ctx, want, &token)
+             : ngx_loyalty_auth_token(r, ctx, want, &token);
+
+    if (rc == NGX_OK && !known) {
+        ngx_loyalty_memo_put(r->connection, &token, want->digest, key);
     }
 
-    return ngx_loyalty_auth_token(r, ctx, want, &token);
+    return rc;
 }
 
 

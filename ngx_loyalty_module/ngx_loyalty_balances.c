@@ -4,6 +4,7 @@
  */
 
 #include "ngx_loyalty_api.h"
+#include "ly_hex.h"
 
 
 /* of one balance without its wallet's code; a longest number has 20 digits */
@@ -19,6 +20,19 @@ static void ngx_loyalty_balances_write(ly_jw_t *w,
     ngx_loyalty_balance_t *balance, ly_str_t code);
 static uint64_t ngx_loyalty_balances_hash(ngx_loyalty_balance_t *balances,
     ngx_uint_t n);
+
+
+/* in the order of ngx_loyalty_balance_t */
+static const ly_str_t  ngx_loyalty_buckets[] = {
+    ly_str_init("available"),
+    ly_str_init("pending"),
+    ly_str_init("held"),
+    ly_str_init("debt"),
+    ly_str_init("earned"),
+    ly_str_init("spent"),
+    ly_str_init("expired"),
+    ly_str_init("reversed")
+};
 
 
 ngx_int_t
@@ -95,7 +109,7 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
     ngx_int_t *rc)
 {
     size_t               size;
-    u_char              *p;
+    u_char              *p, digest[8];
     ly_jw_t              w;
     uint64_t             hash;
     ly_buf_t             b;
@@ -116,8 +130,14 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
 
     hash = ngx_loyalty_balances_hash(balances, n);
 
+    ly_be64_put(digest, hash);
+
     etag.data = p;
-    etag.len = (size_t) (ngx_sprintf(p, "\"%016xL\"", (int64_t) hash) - p);
+    etag.len = NGX_LOYALTY_ETAG_TEXT;
+
+    p[0] = '"';
+    p[etag.len - 1] = '"';
+    (void) ly_hex_encode(ly_str_of(digest, sizeof(digest)), p + 1);
 
     if (ngx_loyalty_header(r, "ETag", &etag) != NGX_OK) {
         *rc = NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -136,7 +156,7 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
 
     ly_jw_init(&w, &b);
     ly_jw_object(&w);
-    ly_jw_kstr(&w, "object", ly_str("list"));
+    ly_jw_members(&w, "\"object\":\"list\"");
     ly_jw_k(&w, "data");
     ly_jw_array(&w);
 
@@ -145,8 +165,7 @@ ngx_loyalty_balances_send(ngx_loyalty_api_t *api,
     }
 
     ly_jw_array_end(&w);
-    ly_jw_kbool(&w, "has_more", false);
-    ly_jw_knull(&w, "next_cursor");
+    ly_jw_members(&w, "\"has_more\":false,\"next_cursor\":null");
     ly_jw_object_end(&w);
 
     if (ly_jw_done(&w) != LY_OK) {
@@ -166,29 +185,23 @@ ngx_loyalty_balances_write(ly_jw_t *w, ngx_loyalty_balance_t *balance,
     ly_str_t code)
 {
     ly_jw_object(w);
-    ly_jw_kstr(w, "object", ly_str("balance"));
+    ly_jw_members(w, "\"object\":\"balance\"");
     ly_jw_kstr(w, "wallet", code);
-    ly_jw_kint(w, "available", balance->bucket[0]);
-    ly_jw_kint(w, "pending", balance->bucket[1]);
-    ly_jw_kint(w, "held", balance->bucket[2]);
-    ly_jw_kint(w, "debt", balance->bucket[3]);
+    ly_jw_ints(w, ngx_loyalty_buckets, balance->bucket, 4);
     ly_jw_k(w, "lifetime");
     ly_jw_object(w);
-    ly_jw_kint(w, "earned", balance->bucket[4]);
-    ly_jw_kint(w, "spent", balance->bucket[5]);
-    ly_jw_kint(w, "expired", balance->bucket[6]);
-    ly_jw_kint(w, "reversed", balance->bucket[7]);
+    ly_jw_ints(w, ngx_loyalty_buckets + 4, balance->bucket + 4, 4);
     ly_jw_object_end(w);
-    ly_jw_k(w, "next_expiry");
 
     if (balance->expiry_at) {
+        ly_jw_k(w, "next_expiry");
         ly_jw_object(w);
         ly_jw_kint(w, "points", balance->expiry_points);
         ly_jw_ktime(w, "expires_at", balance->expiry_at);
         ly_jw_object_end(w);
 
     } else {
-        ly_jw_null(w);
+        ly_jw_members(w, "\"next_expiry\":null");
     }
 
     ly_jw_kint(w, "version", balance->version);

@@ -28,6 +28,7 @@ static ngx_int_t ngx_loyalty_limit_inflight(ngx_http_request_t *r,
     ngx_loyalty_ctx_t *ctx);
 static ngx_uint_t ngx_loyalty_limit_wanted(ngx_http_request_t *r);
 static size_t ngx_loyalty_limit_client(struct sockaddr *sa, u_char *out);
+static void ngx_loyalty_limit_burst(ngx_loyalty_policy_t *policy);
 static void ngx_loyalty_limit_policy(ngx_loyalty_zone_t *zone,
     ngx_loyalty_policy_t *policy, u_char kind, const u_char *id, size_t len);
 static ngx_int_t ngx_loyalty_limit_charge(ngx_loyalty_zone_t *zone,
@@ -36,6 +37,10 @@ static uint64_t *ngx_loyalty_limit_bucket(ngx_loyalty_zone_t *zone,
     ngx_loyalty_policy_t *policy);
 static ngx_int_t ngx_loyalty_limit_refuse(ngx_http_request_t *r,
     const char *code);
+static u_char *ngx_loyalty_limit_name(u_char *p, ngx_uint_t i,
+    ngx_str_t *name);
+static u_char *ngx_loyalty_limit_value(u_char *p, const char key[3],
+    uint64_t v);
 static ngx_int_t ngx_loyalty_limit_init(ngx_conf_t *cf);
 
 
@@ -201,8 +206,17 @@ ngx_loyalty_limit_principal(ngx_http_request_t *r)
         policies[n].metric = NGX_LOYALTY_M_LIMIT_TENANT;
         ngx_str_set(&policies[n].name, "tenant");
 
-        ngx_loyalty_limit_policy(lmcf->zone->data, &policies[n], 't',
-                                 ctx->tenant->id.b, 16);
+        if (ctx->tenant->bucket_known) {
+            ngx_memcpy(policies[n].key, ctx->tenant->bucket, 16);
+            ngx_loyalty_limit_burst(&policies[n]);
+
+        } else {
+            ngx_loyalty_limit_policy(lmcf->zone->data, &policies[n], 't',
+                                     ctx->tenant->id.b, 16);
+            ngx_memcpy(ctx->tenant->bucket, policies[n].key, 16);
+            ctx->tenant->bucket_known = 1;
+        }
+
         n++;
     }
 
@@ -297,14 +311,21 @@ ngx_loyalty_limit_refuse(ngx_http_request_t *r, const char *code)
 
 
 static void
+ngx_loyalty_limit_burst(ngx_loyalty_policy_t *policy)
+{
+    if (policy->burst == 0) {
+        policy->burst = policy->rate;
+    }
+}
+
+
+static void
 ngx_loyalty_limit_policy(ngx_loyalty_zone_t *zone,
     ngx_loyalty_policy_t *policy, u_char kind, const u_char *id, size_t len)
 {
     u_char  buf[1 + 2 * sizeof(uint64_t) + 16], *p;
 
-    if (policy->burst == 0) {
-        policy->burst = policy->rate;
-    }
+    ngx_loyalty_limit_burst(policy);
 
     /* another plan begins with a bucket of its own: a full one */
 
@@ -418,6 +439,33 @@ ngx_loyalty_limit_charge(ngx_loyalty_zone_t *zone, ngx_loyalty_ctx_t *ctx,
 }
 
 
+/* written by hand: every answer has them, and ngx_sprintf() is slow */
+
+static u_char *
+ngx_loyalty_limit_name(u_char *p, ngx_uint_t i, ngx_str_t *name)
+{
+    if (i) {
+        *p++ = ',';
+        *p++ = ' ';
+    }
+
+    *p++ = '"';
+    p = ngx_cpymem(p, name->data, name->len);
+    *p++ = '"';
+
+    return p;
+}
+
+
+static u_char *
+ngx_loyalty_limit_value(u_char *p, const char key[3], uint64_t v)
+{
+    p = ngx_cpymem(p, key, 3);
+
+    return p + ly_uint64_print(v, p);
+}
+
+
 /*
  * draft-ietf-httpapi-ratelimit-headers: quota and window of each policy, what
  * is left of it and the seconds until it is whole again
@@ -450,8 +498,10 @@ ngx_loyalty_limit_headers(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx)
 
     for (i = 0; i < ctx->nlimits; i++) {
         s = &ctx->limits[i];
-        p = ngx_sprintf(p, "%s\"%V\";q=%uL;w=%uL", i ? ", " : "", &s->name,
-                        s->burst, (s->burst + s->rate - 1) / s->rate);
+        p = ngx_loyalty_limit_name(p, i, &s->name);
+        p = ngx_loyalty_limit_value(p, ";q=", s->burst);
+        p = ngx_loyalty_limit_value(p, ";w=",
+                                    (s->burst + s->rate - 1) / s->rate);
     }
 
     policy.len = p - policy.data;
@@ -459,8 +509,9 @@ ngx_loyalty_limit_headers(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx)
 
     for (i = 0; i < ctx->nlimits; i++) {
         s = &ctx->limits[i];
-        q = ngx_sprintf(q, "%s\"%V\";r=%uL;t=%uL", i ? ", " : "", &s->name,
-                        s->remaining, s->retry ? s->retry : s->reset);
+        q = ngx_loyalty_limit_name(q, i, &s->name);
+        q = ngx_loyalty_limit_value(q, ";r=", s->remaining);
+        q = ngx_loyalty_limit_value(q, ";t=", s->retry ? s->retry : s->reset);
         retry = ngx_max(retry, s->retry);
     }
 

@@ -114,12 +114,19 @@ ngx_module_t  ngx_loyalty_metrics_module = {
 void
 ngx_loyalty_metric_add(ngx_loyalty_metric_e metric, ngx_atomic_int_t n)
 {
-    ngx_loyalty_zone_t   *zone;
-    ngx_loyalty_local_t  *local;
+    ngx_loyalty_zone_t       *zone;
+    ngx_loyalty_local_t      *local;
+    ngx_loyalty_main_conf_t  *lmcf;
+
+    lmcf = ngx_loyalty_main_conf();
+
+    if (lmcf == NULL) {
+        return;
+    }
 
     if (metric >= NGX_LOYALTY_G_FIRST) {
 
-        local = ngx_loyalty_local();
+        local = lmcf->local;
 
         if (local && local->process) {
             (void) ngx_atomic_fetch_add(
@@ -130,7 +137,7 @@ ngx_loyalty_metric_add(ngx_loyalty_metric_e metric, ngx_atomic_int_t n)
         return;
     }
 
-    zone = ngx_loyalty_zone();
+    zone = lmcf->zone ? lmcf->zone->data : NULL;
 
     if (zone) {
         (void) ngx_atomic_fetch_add(&zone->metrics[metric], n);

@@ -251,6 +251,9 @@ static ngx_http_variable_t  ngx_loyalty_variables[] = {
     { ngx_string("loyalty_db_ms"), NULL, ngx_loyalty_variable,
       NGX_LOYALTY_V_DB_MS, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
+    { ngx_string("loyalty_log"), NULL, ngx_loyalty_log_variable,
+      0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
     ngx_http_null_variable
 };
 

@@ -12,7 +12,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $t = Test::Loyalty->new(
-    plan => 35, parts => [qw(postgres redis nginx)],
+    plan => 41, parts => [qw(postgres redis nginx)],
     nginx_server => <<'CONF',
         location /guarded/ {
             loyalty_auth on scope=members:read;
@@ -116,6 +116,19 @@ $t->sql('select ops.key_revoke(tenant_id, key_id) from loyalty.api_key where las
 my $start = time;
 ok($t->wait_for(sub { $get->('/v1/me', $gone)->{status} == 401 }, 5), 'revoked');
 cmp_ok(time - $start, '<', 2, 'soon');
+
+# what a connection keeps of its last credential is that one's alone
+my $changed = $shop->{key} =~ s/(.)$/$1 eq 'a' ? 'b' : 'a'/er;
+is($get->('/v1/me', $shop->{key})->{status}, 200, 'a good key');
+is($get->('/v1/me', $changed)->{status}, 401, 'then one byte of it changed');
+is($get->('/v1/me', substr $shop->{key}, 0, -1)->{status}, 401, 'and less of it');
+is($get->('/v1/me', "$shop->{key}x")->{status}, 401, 'and more of it');
+my $whose = sub { $get->('/guarded/x', $_[0])->{body} };
+my $mine = $whose->($shop->{key});
+my $second = $t->key('shop');
+$t->wait_for(sub { $get->('/v1/me', $second)->{status} == 200 }, 5, 'the other key');
+isnt($whose->($second), $mine, 'another good key is another principal');
+is($whose->($shop->{key}), $mine, 'and the first one is itself again');
 
 # files of others
 is($get->('/guarded/x', undef)->{status}, 401, 'guarded');
