@@ -146,14 +146,17 @@ batch_program(batch_t *batch, batch_tenant_t *tenant, batch_program_t *program,
         return err;
     }
 
-    /* one that cannot be loaded has been logged, the others go on */
     for (i = 0; i < n; i++) {
-        if (program->versions[i] != NULL) {
-            program->versions[program->n++] = program->versions[i];
-            tenant->reads_balance |= program->versions[i]->reads_balance;
-            tenant->reads_counters |=
-                program->versions[i]->head.n_counters != 0;
+
+        /* has been logged; events wait, for points never given are lost */
+        if (program->versions[i] == NULL) {
+            program->lost = true;
+            continue;
         }
+
+        program->versions[program->n++] = program->versions[i];
+        tenant->reads_balance |= program->versions[i]->reads_balance;
+        tenant->reads_counters |= program->versions[i]->head.n_counters != 0;
     }
 
     return LY_OK;

@@ -36,6 +36,7 @@ typedef struct {
     const ly_zone_t   *zone;
     size_t             wallet;          /* the first of the program's */
     bool               has_wallet;
+    bool               lost;            /* a rule in force does not load */
     rules_version_t  **versions;        /* in force; none is NULL */
     size_t             n;
     rule_input_t      *input;           /* made when first needed */

@@ -704,6 +704,10 @@ eval_prepare(eval_t *ev)
         && !ly_str_eq(ev->event->kind, ly_str("late")))
     {
         for (i = 0; i < tenant->nprograms; i++) {
+            if (tenant->programs[i].lost) {
+                return LY_NOTFOUND;
+            }
+
             err = eval_program(ev, &tenant->programs[i], &ev->programs[i]);
             if (err != LY_OK) {
                 return err;
