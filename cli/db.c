@@ -174,6 +174,10 @@ db_say(db_t *db, const char *what)
         return CLI_AUTH;
     }
 
+    if (strcmp(s, "22023") == 0) {
+        return CLI_REJECTED;
+    }
+
     return strncmp(s, "23", 2) == 0 ? CLI_CONFLICT : CLI_FAILED;
 }
 

@@ -91,13 +91,27 @@ create(cli_t *c, keys_t *k, const char *slug)
     ly_buf_t               args, wrapped;
     ly_str_t               password;
     ly_uuid_t              tenant;
-    const char            *email, *params[2];
+    const char            *email, *mode, *currency, *params[2];
     const ly_json_node_t  *answer;
 
     code = cli_secret(c, "owner-password-file", "LOYALTY_OWNER_PASSWORD",
                       &password);
     if (code != CLI_OK) {
         return code;
+    }
+
+    mode = cli_setting(c, "mode", NULL, "test");
+
+    if (strcmp(mode, "test") != 0 && strcmp(mode, "live") != 0) {
+        return cli_fail(c, CLI_USAGE, "--mode is live or test");
+    }
+
+    currency = cli_setting(c, "currency", NULL, "GBP");
+
+    if (strlen(currency) != 3
+        || strspn(currency, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != 3)
+    {
+        return cli_fail(c, CLI_USAGE, "--currency is three capitals");
     }
 
     email = cli_opt(c, "owner-email");
@@ -122,7 +136,7 @@ create(cli_t *c, keys_t *k, const char *slug)
     ly_jw_object(&w);
     ly_jw_kcstr(&w, "slug", slug);
     ly_jw_kcstr(&w, "name", cli_setting(c, "name", NULL, slug));
-    ly_jw_kcstr(&w, "mode", cli_setting(c, "mode", NULL, "test"));
+    ly_jw_kcstr(&w, "mode", mode);
     ly_jw_kcstr(&w, "plan", cli_setting(c, "plan", NULL, "standard"));
     ly_jw_kcstr(&w, "currency", cli_setting(c, "currency", NULL, "GBP"));
     ly_jw_kcstr(&w, "timezone", cli_setting(c, "timezone", NULL, "UTC"));
@@ -519,6 +533,8 @@ key_out(cli_t *c, const ly_json_node_t *key, const char *text)
         code = cli_replace_file(c, file, 0600, ly_buf_view(&b));
 
         if (code != CLI_OK) {
+            cli_hint(c, "nobody has the key that was made: loyalty key revoke"
+                     " --tenant %s %s", cli_opt(c, "tenant"), id);
             return code;
         }
 

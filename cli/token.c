@@ -70,6 +70,12 @@ token_mint_cmd(cli_t *c)
         return cli_fail(c, CLI_USAGE, "--subject is usr_... or mem_...");
     }
 
+    s.alg = cli_setting(c, "alg", NULL, "ES256");
+
+    if (strcmp(s.alg, "ES256") != 0 && strcmp(s.alg, "RS256") != 0) {
+        return cli_fail(c, CLI_USAGE, "--alg is ES256 or RS256");
+    }
+
     code = keys_open(c, &k);
     ly_buf_init(&s.pem, PEM_MAX, NULL);
 
@@ -124,12 +130,6 @@ signer_make(cli_t *c, keys_t *k, signer_t *s)
     const char            *param;
     unsigned char          kid[LY_ID_TEXT];
     const ly_json_node_t  *ignored;
-
-    s->alg = cli_setting(c, "alg", NULL, "ES256");
-
-    if (strcmp(s->alg, "ES256") != 0 && strcmp(s->alg, "RS256") != 0) {
-        return cli_fail(c, CLI_USAGE, "--alg is ES256 or RS256");
-    }
 
     if (ly_uuid7_new((uint64_t) cli_now() / 1000, &id) != LY_OK) {
         return cli_fail(c, CLI_FAILED, "no random bytes");

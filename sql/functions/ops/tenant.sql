@@ -21,6 +21,14 @@ declare
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
     perform ops.plan_ensure(coalesce(p_args->>'plan', 'standard'));
+    if not exists (select from loyalty.plan p
+                    where p.plan_code = coalesce(p_args->>'plan', 'standard')) then
+        raise 'plan "%" is not known', p_args->>'plan' using errcode = 'invalid_parameter_value';
+    end if;
+    if loyalty.program_faults(p_args) <> '[]' then
+        raise 'time zone "%" is not known', p_args->>'timezone'
+            using errcode = 'invalid_parameter_value';
+    end if;
     insert into loyalty.tenant (tenant_id, slug, name, status, mode, plan_code, timezone,
                                 currency, locale, wrapped_key, origins)
     values (p_tenant, v_slug, coalesce(p_args->>'name', v_slug), 'active',
