@@ -21,7 +21,7 @@ my $json = JSON::XS->new->canonical->utf8->allow_nonref;
 
 plan skip_all => 'node is not installed: run dev/deps'
     if system("node --version >/dev/null 2>&1") != 0;
-plan tests => 14;
+plan tests => 15;
 
 my @cookbook = (@{ vectors('cookbook') }, @{ vectors('lines') });
 my @strict = @{ vectors('strict') };
@@ -82,6 +82,19 @@ is_deeply([map { [map { "$_->{outcome} $_->{points}" } @$_] } @made],
 is(engine_verifies(@parts), 0, 'whose traces the engine recomputes');
 my @whole = map { line($_) } @several;
 is_deeply([loyalty(@whole)], [second(eval => @whole)], 'the engine gives the same for them');
+
+# -- random lines with their answers, which t/unit/rule_model.c gives the engine
+open my $lines, '<', "$ROOT/t/vectors/rules/model.jsonl" or die "model.jsonl: $!\n";
+my (@random, @wanted);
+while (my $line = <$lines>) {
+    chomp $line;
+    push @random, $line;
+    chomp($line = <$lines>);
+    push @wanted, $line;
+}
+close $lines;
+my @got = second(eval => @random);
+is(scalar(grep { $got[$_] ne $wanted[$_] } 0 .. $#wanted), 0, 'random lines still have their answers');
 
 # -- catalogues: a digest is what any implementation of the language must find
 my $catalogues = vectors('catalogues');
