@@ -534,7 +534,7 @@ sub next_mutant {
     my ($l) = @_;
     while (my $m = shift @queue) {
         my $k = $kills{ $m->{file} } //= {};
-        my @t = sort { ($tests[$a] eq 'rule_model') <=> ($tests[$b] eq 'rule_model') or (1 + ($k->{$b} // 0)) / ($ms[$b] + 3) <=> (1 + ($k->{$a} // 0)) / ($ms[$a] + 3) } tests_of($m);
+        my @t = sort { (1 + ($k->{$b} // 0)) / ($ms[$b] + 3) <=> (1 + ($k->{$a} // 0)) / ($ms[$a] + 3) } tests_of($m);
         if (!@t) {
             $state{ $m->{id} } = 'unreached';
             $done++;
