@@ -9,6 +9,7 @@
 #define NGX_LOYALTY_FEED_SPACING   10   /* ms between reads with hints */
 #define NGX_LOYALTY_FEED_LEASE     1500 /* ms without a beat: take over */
 #define NGX_LOYALTY_FEED_EXPIRE    60000
+#define NGX_LOYALTY_FEED_HEARD     5000 /* ms between looks at the socket */
 #define NGX_LOYALTY_FEED_TIMEOUT   10000
 
 
@@ -45,6 +46,7 @@ typedef struct ngx_loyalty_feed_s {
     char                      since[NGX_LOYALTY_MARK_MAX + 1];
     ngx_msec_t                sent;
     ngx_msec_t                expired;
+    ngx_msec_t                heard;
     ngx_atomic_uint_t         wanted;       /* hints seen by the last read */
     ngx_uint_t                failures;
 
@@ -72,6 +74,7 @@ static void ngx_loyalty_feed_failed(ngx_loyalty_feed_t *feed,
     ngx_loyalty_pg_result_t *res);
 static ngx_connection_t *ngx_loyalty_feed_bind(ngx_loyalty_feed_t *feed,
     ngx_str_t *path, ngx_event_handler_pt handler);
+static void ngx_loyalty_feed_heard(ngx_loyalty_feed_t *feed);
 static void ngx_loyalty_feed_close(ngx_connection_t *c);
 static ngx_uint_t ngx_loyalty_feed_drain(ngx_connection_t *c);
 static void ngx_loyalty_feed_hint_handler(ngx_event_t *ev);
@@ -229,6 +232,11 @@ ngx_loyalty_feed_tick(ngx_event_t *ev)
                     && now - feed->sent >= NGX_LOYALTY_FEED_SPACING)))
         {
             ngx_loyalty_feed_read(feed);
+        }
+
+        if (now - feed->heard >= NGX_LOYALTY_FEED_HEARD) {
+            feed->heard = now;
+            ngx_loyalty_feed_heard(feed);
         }
 
         if (now - feed->expired >= NGX_LOYALTY_FEED_EXPIRE) {
@@ -656,6 +664,50 @@ ngx_loyalty_feed_bind(ngx_loyalty_feed_t *feed, ngx_str_t *path,
     }
 
     return c;
+}
+
+
+/*
+ * The new master of an upgrade takes the name of the socket; where it was told
+ * to leave again, nobody listens there: the next tick binds anew.
+ */
+
+static void
+ngx_loyalty_feed_heard(ngx_loyalty_feed_t *feed)
+{
+    int                  rc;
+    ngx_err_t            err;
+    ngx_str_t           *path;
+    ngx_socket_t         s;
+    struct sockaddr_un   sun;
+
+    path = &feed->lmcf->hint_socket;
+
+    if (feed->hint == NULL) {
+        return;
+    }
+
+    s = ngx_socket(AF_UNIX, SOCK_DGRAM, 0);
+
+    if (s == (ngx_socket_t) -1) {
+        return;
+    }
+
+    ngx_memzero(&sun, sizeof(sun));
+    sun.sun_family = AF_UNIX;
+    ngx_memcpy(sun.sun_path, path->data, path->len);
+
+    /* connects to who has the name, and sends nothing */
+
+    rc = connect(s, (struct sockaddr *) &sun, sizeof(sun));
+    err = ngx_socket_errno;
+
+    ngx_close_socket(s);
+
+    if (rc == -1 && (err == NGX_ECONNREFUSED || err == NGX_ENOENT)) {
+        ngx_loyalty_feed_close(feed->hint);
+        feed->hint = NULL;
+    }
 }
 
 

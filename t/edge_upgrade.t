@@ -8,13 +8,16 @@
 use strict;
 use warnings;
 
+use IO::Socket::UNIX;
+use Socket qw(SOCK_DGRAM);
+
 use lib 't/lib';
 use Test::Loyalty;
 use Test::LoyaltyLoad;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-my $t = Test::Loyalty->new(plan => 30, nginx_http => 'loyalty_start_wait 30s;');
+my $t = Test::Loyalty->new(plan => 31, nginx_http => 'loyalty_start_wait 30s;');
 my $h = $t->house;
 my @clients = ({}, { tls => 1 }, { keep => 0 }, { keep => 0, tls => 1 });
 
@@ -76,6 +79,24 @@ for my $round (1, 2) {
     nothing_failed($load, 'an upgrade taken back');
 }
 
+# -- the same at once; the worker's hints find the old one again
+
+{
+    my $old = $h->pid('nginx');
+    my $new = upgrade($old);
+    kill 'QUIT', $new;
+    $t->wait_for(sub { !kill 0, $new }, 30, 'the new master is gone');
+    my $hints = hints();
+    my $began = time;
+    my $socket = "$h->{run}/edge.sock";
+    ok($t->wait_for(sub {
+        my $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $socket);
+        $s->send('x') if $s;
+        return hints() > $hints;
+    }, 30), 'hints arrive');
+    note(sprintf 'hints again after %.1f s', time - $began);
+}
+
 # -- a zone of another size begins empty too
 
 {
@@ -110,6 +131,11 @@ for my $round (1, 2) {
 $t->settled(60);
 $t->audit_ok('the books are right');
 
+
+sub hints {
+    my $r = $t->client('metrics.localhost')->request(GET => '/metrics');
+    return $r->{body} =~ /^loyalty_feed_hints_total (\d+)/m ? $1 : die "no metric\n";
+}
 
 # USR2; the new master's pid once its processes run
 sub upgrade {
