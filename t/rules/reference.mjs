@@ -482,8 +482,9 @@ class Document {
         const p = this.object(x, sent, ['amount'], ['currency']);
         if (!p) { return; }
         const amount = readDecimal(p.get('amount'));
-        if (!amount) { this.fault('value.type', sent); }
-        if (amount && amount.m <= 0n) { this.fault('value.range', sent); }
+        if (!amount && p.has('amount')) { this.fault('value.type', `${sent}/amount`); }
+        if (amount && amount.m < 0n) { this.fault('value.range', `${sent}/amount`); }
+        if (amount && amount.m === 0n) { this.fault('value.range', sent); }
         const currency = p.get('currency') ?? null;
         if (currency !== null && !isCurrency(currency)) {
             this.fault('value.type', `${sent}/currency`);
@@ -499,7 +500,7 @@ class Document {
         let last = null;
         eff.steps = x.map((step, i) => {
             if (!this.object(step, `${sent}/${i}`, ['from', 'points'], [])) { return null; }
-            const from = this.decimal(step.get('from'), `${sent}/${i}/from`, () => true, 18);
+            const from = this.decimal(step.get('from'), `${sent}/${i}/from`, (v) => v.m >= 0n, 18);
             const points = this.whole(step.get('points'), `${sent}/${i}/points`);
             if (from && last && compareNumbers(from, last) <= 0) {
                 this.fault('value.range', `${sent}/${i}`);

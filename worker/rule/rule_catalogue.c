@@ -5,6 +5,10 @@
 #include "../../common/ly_banned.h"
 
 
+#define rule_none            ly_str_of(NULL, 0)
+#define RULE_CATALOGUE_ROOM  ((size_t) 4 << 20)     /* of its canonical form */
+
+
 typedef struct {
     const char  *name;
     const char  *path;
@@ -67,7 +71,7 @@ static const char *const  rule_type_names[] = {
 const char *
 rule_type_name(unsigned type)
 {
-    return type < ly_countof(rule_type_names) ? rule_type_names[type] : "";
+    return rule_type_names[type];
 }
 
 
@@ -270,16 +274,14 @@ rule_catalogue_finish(ly_arena_t *a, rule_catalogue_t *c)
             return LY_NOMEM;
         }
 
-        if (f->n_fields > 0) {
-            f->by_name = rule_facts_sort(a, f->fields, f->n_fields);
+        f->by_name = rule_facts_sort(a, f->fields, f->n_fields);
 
-            if (f->by_name == NULL) {
-                return LY_NOMEM;
-            }
+        if (f->by_name == NULL) {
+            return LY_NOMEM;
         }
     }
 
-    ly_buf_init_arena(&b, a, (size_t) 4 << 20);
+    ly_buf_init_arena(&b, a, RULE_CATALOGUE_ROOM);
     ly_jw_init(&w, &b);
     ly_jw_array(&w);
 
@@ -355,19 +357,20 @@ rule_catalogue_default(ly_arena_t *a, rule_catalogue_t **out)
 static bool
 rule_name_ok(ly_str_t s, bool dotted)
 {
-    size_t  i, parts, len;
+    bool    part;
+    size_t  i, parts;
 
     parts = 1;
-    len = 0;
+    part = false;
 
     for (i = 0; i < s.len; i++) {
         if (s.data[i] == '.') {
-            if (len == 0) {
+            if (!part) {
                 return false;
             }
 
             parts++;
-            len = 0;
+            part = false;
             continue;
         }
 
@@ -379,10 +382,10 @@ rule_name_ok(ly_str_t s, bool dotted)
             return false;
         }
 
-        len++;
+        part = true;
     }
 
-    return len > 0 && s.len <= 200 && (dotted ? parts > 1 : parts == 1);
+    return part && s.len <= 200 && (dotted ? parts > 1 : parts == 1);
 }
 
 
@@ -414,7 +417,7 @@ rule_fact_of(rule_report_t *r, const ly_json_node_t *node, bool field,
 
     if (list->count > RULE_FIELDS_MAX) {
         rule_fault_at(r, list, "bound.list", "at most 64 fields",
-                      ly_str_of(NULL, 0));
+                      rule_none);
         return;
     }
 
@@ -558,7 +561,7 @@ rule_fact_read(rule_report_t *r, const ly_json_node_t *node, bool field,
         rule_fault_at(r, node, "member.required", field
                       ? "name: one part of letters, digits, _ and -"
                       : "name: two or more parts joined by dots",
-                      n == NULL ? ly_str_of(NULL, 0) : n->text);
+                      n == NULL ? rule_none : n->text);
         return;
     }
 
@@ -573,7 +576,7 @@ rule_fact_read(rule_report_t *r, const ly_json_node_t *node, bool field,
     if (f->type == RULE_T_NONE) {
         rule_fault_at(r, node, "member.required", "type: int, decimal, money, "
                       "string, bool, instant, date, enum or list",
-                      n == NULL ? ly_str_of(NULL, 0) : n->text);
+                      n == NULL ? rule_none : n->text);
         return;
     }
 
@@ -584,19 +587,19 @@ rule_fact_read(rule_report_t *r, const ly_json_node_t *node, bool field,
     if (f->type == RULE_T_LIST) {
         if (of == NULL) {
             rule_fault_at(r, node, "member.required", "of",
-                          ly_str_of(NULL, 0));
+                          rule_none);
         } else {
             rule_fact_of(r, of, field, f);
         }
 
     } else if (of != NULL) {
         rule_fault_at(r, of, "member.unknown", "of only with type list",
-                      ly_str_of(NULL, 0));
+                      rule_none);
     }
 
     if ((f->type == RULE_T_ENUM) != (f->n_values > 0)) {
         rule_fault_at(r, node, "member.required", "values, for an enum only",
-                      ly_str_of(NULL, 0));
+                      rule_none);
     }
 }
 
@@ -640,14 +643,13 @@ rule_catalogue_read(rule_report_t *r, const ly_json_node_t *root,
     {
         rule_fault_at(r, root, "member.required", "{\"extends\": \"default\", "
                       "\"facts\": [...]} and nothing else",
-                      ly_str_of(NULL, 0));
+                      rule_none);
         return LY_PARSE;
     }
 
     if (list->count > RULE_FACTS_MAX - RULE_F_DEFAULT_N) {
-        r->limit = true;
         rule_fault_at(r, list, "bound.list", "at most 200 facts in all",
-                      ly_str_of(NULL, 0));
+                      rule_none);
         return LY_LIMIT;
     }
 

@@ -28,7 +28,7 @@ static void
 rule_bad(rule_ctx_t *x, rule_ast_t *t, const char *code, const char *expected,
     ly_str_t found)
 {
-    t->bad = 1;
+    t->bad = true;
     rule_fault_at(&x->report, t->json, code, expected, found);
 }
 
@@ -123,7 +123,7 @@ rule_take(rule_ctx_t *x, rule_ast_t *t, unsigned type, const rule_fact_t *fact)
     switch (type) {
 
     case RULE_T_NONE:
-        t->bad = 1;
+        t->bad = true;
         return;
 
     case RULE_T_INT:
@@ -566,7 +566,7 @@ rule_check_each(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
     }
 
     if (elem == NULL) {
-        t->bad = 1;
+        t->bad = true;
         return;
     }
 
@@ -814,7 +814,7 @@ rule_check_money(rule_ctx_t *x, rule_ast_t *t)
     }
 
     if (a->bad || b->bad) {
-        t->bad = 1;
+        t->bad = true;
         return;
     }
 
@@ -898,14 +898,9 @@ rule_check_member(rule_ctx_t *x, rule_ast_t *t)
     t->fact = f;
     t->reads = RULE_READS_FACTS;
 
-    if (t->n > RULE_LIST_MAX) {
-        rule_bad(x, t, "bound.list", "at most 1000 names", rule_none);
-    }
-
     for (i = 0; i < t->n; i++) {
         if (t->arg[i]->type != RULE_T_LSTR) {
             rule_mismatch(x, t->arg[i], "a name");
-            continue;
         }
 
         rule_take(x, t->arg[i], f->type == RULE_T_ENUM ? RULE_T_ENUM
@@ -974,7 +969,7 @@ rule_check_counter(rule_ctx_t *x, rule_ast_t *t)
 
     for (i = 0; i < t->n; i++) {
         if (!rule_want(x, t->arg[i], RULE_T_LSTR, "a text")) {
-            t->bad = 1;
+            t->bad = true;
         }
     }
 
@@ -1033,7 +1028,7 @@ rule_check_if(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 
     if (values.arg == NULL) {
         x->report.nomem = true;
-        t->bad = 1;
+        t->bad = true;
         return;
     }
 

@@ -124,7 +124,7 @@ rule_join(rule_proof_t *x, uint32_t pc, uint32_t at)
         return true;
     }
 
-    j->slots = ly_arena_array(x->arena, (size_t) x->n + 1, sizeof(*j->slots));
+    j->slots = ly_arena_array(x->arena, x->n, sizeof(*j->slots));
 
     if (j->slots == NULL) {
         return false;
@@ -243,9 +243,7 @@ rule_prove_field(rule_proof_t *x, const rule_ins_t *i, bool push)
 
     e = rule_elem(x);
 
-    if (e == NULL || e->kind != RULE_K_STRUCT || e->list == NULL
-        || i->a >= e->list->n_fields)
-    {
+    if (e == NULL || e->kind != RULE_K_STRUCT || i->a >= e->list->n_fields) {
         return false;
     }
 
@@ -263,10 +261,9 @@ rule_prove_each(rule_proof_t *x, uint32_t at, const rule_ins_t *i)
 
     if (x->n == 0 || x->stack[x->n - 1].kind != RULE_K_LIST
         || i->x < RULE_OP_SOME || i->x > RULE_OP_DISTINCT
-        || x->n_loops >= x->p->loops || x->n_loops >= RULE_DEPTH_MAX + 2
-        || i->b <= at + 1 || i->b > x->p->n_ins
+        || x->n_loops >= x->p->loops || i->b == 0 || i->b > x->p->n_ins
         || x->ins[i->b - 1].op != RULE_I_NEXT
-        || x->ins[i->b - 1].b != at + 1 || x->ins[i->b - 1].x != i->x
+        || x->ins[i->b - 1].x != i->x
         || x->ins[i->b - 1].flags != i->flags)
     {
         return false;
@@ -624,9 +621,9 @@ rule_prove(rule_proof_t *x, uint32_t pc, const rule_fact_t *list, bool number)
     x->dead = false;
 
     if (list != NULL) {
-        x->loops[0].elem.kind = RULE_K_STRUCT;
-        x->loops[0].elem.strings = false;
-        x->loops[0].elem.list = list;
+        x->loops[0].elem = (rule_slot_t) {
+            .kind = RULE_K_STRUCT, .list = list
+        };
         x->n_loops = 1;
         x->base = 1;
     }
@@ -678,14 +675,13 @@ rule_code_ok(ly_arena_t *a, const rule_program_t *p,
     rule_proof_t           x;
     const rule_peffect_t  *e;
 
-    memset(&x, 0, sizeof(x));
     x.arena = a;
     x.p = p;
     x.c = c;
     x.ins = rule_at(p, p->off_ins, rule_ins_t);
     x.consts = rule_at(p, p->off_const, rule_val_t);
     x.joins = ly_arena_array(a, p->n_ins, sizeof(*x.joins));
-    x.stack = ly_arena_array(a, p->stack + 1, sizeof(*x.stack));
+    x.stack = ly_arena_array(a, p->stack, sizeof(*x.stack));
 
     if (x.joins == NULL || x.stack == NULL
         || !rule_prove(&x, 0, NULL, false))

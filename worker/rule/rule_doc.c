@@ -28,12 +28,11 @@ rule_is_null(const ly_json_node_t *n)
 }
 
 
-/* false with a fault when a member is not one of names */
+/* a fault for each member that is not one of names; false: no object */
 static bool
 rule_members(rule_ctx_t *x, const ly_json_node_t *node,
     const char *const *names, const char *expected)
 {
-    bool                   ok;
     size_t                 i;
     const ly_json_node_t  *n;
 
@@ -41,8 +40,6 @@ rule_members(rule_ctx_t *x, const ly_json_node_t *node,
         rule_fault_at(&x->report, node, "value.type", expected, node->text);
         return false;
     }
-
-    ok = true;
 
     for (n = node->first; n != NULL; n = n->next) {
         for (i = 0; names[i] != NULL; i++) {
@@ -53,11 +50,10 @@ rule_members(rule_ctx_t *x, const ly_json_node_t *node,
 
         if (names[i] == NULL) {
             rule_fault_at(&x->report, n, "member.unknown", expected, n->key);
-            ok = false;
         }
     }
 
-    return ok;
+    return true;
 }
 
 
@@ -175,29 +171,32 @@ rule_instant(rule_ctx_t *x, const ly_json_node_t *node, int64_t absent)
 }
 
 
-/* a number, as number or as text, with so many places at most */
-static ly_dec_t
+/* a number >= 0, as number or text, of six places at most; false: fault */
+static bool
 rule_decimal(rule_ctx_t *x, const ly_json_node_t *node, bool places,
-    const char *expected)
+    const char *expected, ly_dec_t *out)
 {
     ly_dec_t  d;
 
     d = ly_dec_int(0);
+    *out = d;
 
     if ((node->type != LY_JSON_NUMBER && node->type != LY_JSON_STRING)
         || rule_num_parse(node->text, node->type == LY_JSON_NUMBER, &d)
         != LY_OK)
     {
         rule_fault_at(&x->report, node, "value.type", expected, node->text);
-        return ly_dec_int(0);
+        return false;
     }
 
     if (d.coef < 0 || (places && d.scale > 6)) {
         rule_fault_at(&x->report, node, "value.range", expected, node->text);
-        return ly_dec_int(0);
+        return false;
     }
 
-    return d;
+    *out = d;
+
+    return true;
 }
 
 
@@ -299,7 +298,8 @@ rule_limits(rule_ctx_t *x, const ly_json_node_t *node)
 
     d->per_period = rule_int(x, ly_json_member(n, ly_str("points")), 0,
                              INT64_MAX, "a whole number of points", -1);
-    d->period = (uint8_t) rule_choice(x, period, rule_period_names, 5,
+    d->period = (uint8_t) rule_choice(x, period, rule_period_names,
+                                      ly_countof(rule_period_names),
                                       "day, week, month or year");
 }
 
@@ -331,7 +331,8 @@ rule_head(rule_ctx_t *x, const ly_json_node_t *root)
         n = ly_json_member(node, ly_str("mode"));
 
         if (!rule_is_null(n)) {
-            d->mode = (uint8_t) rule_choice(x, n, rule_stack_names, 4,
+            d->mode = (uint8_t) rule_choice(x, n, rule_stack_names,
+                                            ly_countof(rule_stack_names),
                                             "all, best, first or exclusive");
         }
     }
@@ -485,9 +486,9 @@ rule_effect_per(rule_ctx_t *x, const ly_json_node_t *node,
         return;
     }
 
-    e->per = rule_decimal(x, c, false, "an amount above 0");
-
-    if (e->per.coef == 0) {
+    if (rule_decimal(x, c, false, "an amount above 0", &e->per)
+        && e->per.coef == 0)
+    {
         rule_fault_at(&x->report, n, "value.range", "an amount above 0",
                       rule_none);
     }
@@ -509,7 +510,7 @@ static void
 rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
     rule_def_effect_t *e)
 {
-    rule_step_t           *s;
+    rule_step_t           *s, *last;
     const ly_json_node_t  *list, *n;
 
     static const char *const  names[] = { "from", "points", NULL };
@@ -534,6 +535,8 @@ rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
         return;
     }
 
+    last = NULL;
+
     for (n = list->first; n != NULL; n = n->next) {
         if (!rule_members(x, n, names, "from, points")
             || rule_required(x, n, ly_str("from")) == NULL
@@ -543,17 +546,22 @@ rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
         }
 
         s = &e->steps[e->n_steps];
-        s->from = rule_decimal(x, ly_json_member(n, ly_str("from")), false,
-                               "from: a number");
         s->points = rule_int(x, ly_json_member(n, ly_str("points")), 0,
                              INT64_MAX, "a whole number of points", 0);
+        e->n_steps++;
 
-        if (e->n_steps > 0 && rule_num_cmp(s[-1].from, s->from) >= 0) {
+        if (!rule_decimal(x, ly_json_member(n, ly_str("from")), false,
+                          "from: a number", &s->from))
+        {
+            continue;
+        }
+
+        if (last != NULL && rule_num_cmp(last->from, s->from) >= 0) {
             rule_fault_at(&x->report, n, "value.range",
                           "from above that of the step before", rule_none);
         }
 
-        e->n_steps++;
+        last = s;
     }
 }
 
@@ -571,13 +579,11 @@ rule_effect_points(rule_ctx_t *x, const ly_json_node_t *node,
     if (e->type == RULE_E_MULTIPLIER) {
         n = rule_required(x, node, ly_str("factor"));
 
-        if (n != NULL) {
-            e->points = rule_decimal(x, n, true, expected);
-
-            if (rule_num_cmp(e->points, ly_dec_int(1)) < 0) {
-                rule_fault_at(&x->report, n, "value.range", "at least 1",
-                              n->text);
-            }
+        if (n != NULL && rule_decimal(x, n, true, expected, &e->points)
+            && rule_num_cmp(e->points, ly_dec_int(1)) < 0)
+        {
+            rule_fault_at(&x->report, n, "value.range", "at least 1",
+                          n->text);
         }
 
         return;
@@ -591,7 +597,7 @@ rule_effect_points(rule_ctx_t *x, const ly_json_node_t *node,
     }
 
     if (e->type != RULE_E_FIXED) {
-        e->points = rule_decimal(x, n, true, expected);
+        (void) rule_decimal(x, n, true, expected, &e->points);
         return;
     }
 
@@ -701,7 +707,8 @@ rule_effect(rule_ctx_t *x, const ly_json_node_t *node, rule_def_effect_t *e)
         per = ly_json_member(node, ly_str("per"));
 
         if (!rule_is_null(per)) {
-            e->unit = (uint8_t) rule_choice(x, per, units, 2, "line or unit");
+            e->unit = (uint8_t) rule_choice(x, per, units, ly_countof(units),
+                                            "line or unit");
         }
 
         if (rule_is_null(n)) {

@@ -463,7 +463,7 @@ struct rule_ast_s {
     uint8_t                type;        /* rule_type_e */
     uint8_t                reads;       /* 1: facts, 2: the element */
     uint8_t                local;       /* var: of the element */
-    uint8_t                bad;         /* a fault was reported below */
+    bool                   bad;         /* a fault was reported below */
     uint8_t                round;       /* div, round: ly_round_e */
     uint8_t                places;
     uint32_t               currency;    /* money: 0 not known */

@@ -7,6 +7,7 @@
 /* bytes of a trace at most: an order of 2,000 lines of long texts */
 #define RULE_TRACE_MAX    ((size_t) 32 << 20)
 #define RULE_TRACE_USUAL  1536
+#define RULE_HEX          (2 * RULE_DIGEST_LEN + 2)
 
 
 /*
@@ -22,7 +23,7 @@ rule_hex(ly_buf_t *b, const unsigned char *digest)
     unsigned char  *p;
     const uint64_t  ones = 0x0101010101010101ULL;
 
-    p = rule_b_room(b, 2 * RULE_DIGEST_LEN + 2);
+    p = rule_b_room(b, RULE_HEX);
 
     if (p == NULL) {
         return;
@@ -31,14 +32,14 @@ rule_hex(ly_buf_t *b, const unsigned char *digest)
     *p++ = '"';
 
     for (i = 0; i < RULE_DIGEST_LEN; i += 4, p += 8) {
-        memcpy(&four, digest + i, 4);
+        memcpy(&four, digest + i, sizeof(four));
         w = be32toh(four);
         w = (w | w << 16) & 0x0000ffff0000ffffULL;
         w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
         w = (w | w << 4) & ones * 0x0f;
         letters = (w + ones * 6) >> 4 & ones;
         w = htobe64(w + ones * '0' + letters * ('a' - '0' - 10));
-        memcpy(p, &w, 8);
+        memcpy(p, &w, sizeof(w));
     }
 
     *p++ = '"';
@@ -90,7 +91,7 @@ rule_put_key(ly_buf_t *b, bool first, ly_str_t name)
 {
     unsigned char  *p;
 
-    p = rule_b_room(b, name.len + 4);
+    p = rule_b_room(b, name.len + sizeof(",\"\":"));
 
     if (p == NULL) {
         return;
@@ -322,7 +323,7 @@ rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
         r = &k->vm.records[i];
         s = rule_ptext(k->program, rule_at(k->program, k->program->off_node,
                                            rule_text_t)[r->node]);
-        p = rule_b_room(b, s.len + 3);
+        p = rule_b_room(b, s.len + sizeof(",[,"));
 
         if (p == NULL) {
             return;

@@ -156,11 +156,7 @@ rule_parse_list(rule_ctx_t *x, const ly_json_node_t *json)
         e = rule_parse_scalar(x, n);
         x->n_nodes = nodes;
 
-        if (e == NULL) {
-            ok = false;
-            continue;
-        }
-
+        ok = ok && e != NULL;
         t->arg[t->n++] = e;
     }
 
@@ -411,11 +407,7 @@ rule_parse_args(rule_ctx_t *x, const ly_json_node_t *json, unsigned op,
 
         arg = rule_parse_node(x, a, depth - 1);
 
-        if (arg == NULL) {
-            ok = false;
-            continue;
-        }
-
+        ok = ok && arg != NULL;
         t->arg[t->n++] = arg;
     }
 
