@@ -330,8 +330,7 @@ batch_balances(batch_t *batch, batch_tenant_t *tenant, batch_member_t *member,
 
     for (i = 0; i < tenant->nwallets; i++) {
 
-        node = ly_json_member_of(list, tenant->wallets[i].code,
-                                 LY_JSON_ARRAY);
+        node = ly_json_member_of(list, tenant->wallets[i].id, LY_JSON_ARRAY);
         if (node == NULL) {
             continue;
         }

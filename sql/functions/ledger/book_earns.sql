@@ -1,6 +1,7 @@
 -- Books earned points, many at once: entry, movement, lot, balance, order_earn,
 -- and change in one statement for all balances where nothing is owed or due;
--- the others one by one.
+-- the others one by one.  The rows are made in a loop, whose steps cost far
+-- less than the plan of windows and sorts that could make them.
 --
 --   loyalty.book_earns(p_tenant uuid, p_items jsonb)
 --     returns table (ord int, entry_id uuid, points bigint)
@@ -74,6 +75,34 @@ $$;
 comment on function loyalty.book_earn_one(uuid, uuid, uuid, uuid, bigint, timestamptz, uuid, uuid,
     uuid, bigint[]) is 'books earned points on any balance';
 
+-- Where another transaction made a new balance meanwhile, its items go one by one: "other" marks
+-- what is booked here.
+create or replace function loyalty.earns_again(p_tenant uuid, p_rows loyalty.earning[])
+returns loyalty.earning[]
+language plpgsql volatile as
+$$
+declare
+    v_stale text[];
+begin
+    select array_agg(h.wallet::text || ' ' || h.member)
+      into v_stale
+      from unnest(p_rows) h
+      join loyalty.balance x
+        on x.tenant_id = p_tenant and x.wallet_id = h.wallet and x.member_id = h.member
+     where h.last and x.head_hash <> h.hash;
+    for i in 1 .. cardinality(p_rows) loop
+        continue when not (p_rows[i]).wallet::text || ' ' || (p_rows[i]).member = any (v_stale);
+        p_rows[i].other := true;
+        p_rows[i].entry_id := loyalty.book_earn_one(p_tenant, (p_rows[i]).event,
+            (p_rows[i]).member, (p_rows[i]).wallet, (p_rows[i]).points, (p_rows[i]).at,
+            (p_rows[i]).rule, (p_rows[i]).rule_version, (p_rows[i])."order", (p_rows[i]).shares);
+    end loop;
+    return p_rows;
+end
+$$;
+comment on function loyalty.earns_again(uuid, loyalty.earning[]) is
+    'books what built on a balance that another transaction made';
+
 create or replace function loyalty.book_earns(p_tenant uuid, p_items jsonb)
 returns table (ord int, entry_id uuid, points bigint)
 language plpgsql volatile
@@ -84,209 +113,207 @@ $$
 declare
     v_now       constant timestamptz := loyalty.tenant_now(p_tenant);
     v_clock     constant timestamptz := clock_timestamp();
-    v_told      constant boolean := loyalty.has_endpoint(p_tenant);
-    v_ord       int[];
-    v_event     uuid[];
-    v_member    uuid[];
-    v_wallet    uuid[];
-    v_points    bigint[];
-    v_at        timestamptz[];
-    v_rule      uuid[];
-    v_version   uuid[];
-    v_order     uuid[];
-    v_shares    text[];
-    v_starts    timestamptz[];
-    v_expires   timestamptz[];
-    v_slow      boolean[];
-    v_any_slow  boolean;
-    v_ords      int[];
-    v_entries   uuid[];
-    v_booked    bigint[];
+    r           record;
+    v_terms     record;
+    v_wallet    uuid;
+    v_member    uuid;
+    v_past      uuid[];
+    v_slow      boolean;
+    v_starts    timestamptz;
+    v_expires   timestamptz;
+    e           loyalty.earning;
+    v_rows      loyalty.earning[] := '{}';
+    v_n         int := 0;
+    v_balances  int := 0;
+    v_stored    int;
 begin
-    -- terms of the lots
-    select array_agg(i.ord::int order by i.ord), array_agg(i.event order by i.ord),
-           array_agg(i.member order by i.ord), array_agg(i.wallet order by i.ord),
-           array_agg(i.points order by i.ord), array_agg(i.at order by i.ord),
-           array_agg(i.rule order by i.ord), array_agg(i.rule_version order by i.ord),
-           array_agg(i."order" order by i.ord),
-           array_agg(translate(i.shares::text, '[]', '{}') order by i.ord),
-           array_agg(case when w.pending_policy = 'immediate' then i.at
-                          else loyalty.lot_starts(w.pending_policy, w.pending_days, p.timezone,
-                                                  i.at)
-                     end order by i.ord),
-           array_agg(case when w.expiry_policy = 'none' then 'infinity'
-                          else loyalty.lot_expires(w.expiry_policy, w.expiry_days, w.expiry_month,
-                                                   p.timezone, i.at)
-                     end order by i.ord),
-           array_agg(w.expiry_policy = 'inactivity' order by i.ord)
-      into v_ord, v_event, v_member, v_wallet, v_points, v_at, v_rule, v_version, v_order, v_shares,
-           v_starts, v_expires, v_slow
-      from rows from (jsonb_to_recordset(p_items) as (event uuid, member uuid, wallet uuid,
-                points bigint, at timestamptz, rule uuid, rule_version uuid, "order" uuid,
-                shares jsonb)) with ordinality
-           as i (event, member, wallet, points, at, rule, rule_version, "order", shares, ord)
-      cross join lateral (
-        select x.pending_policy, x.pending_days, x.expiry_policy, x.expiry_days, x.expiry_month,
-               x.program_id
-          from loyalty.wallet x where x.tenant_id = p_tenant and x.wallet_id = i.wallet offset 0) w
-      cross join lateral (
-        select x.timezone from loyalty.program x
-         where x.tenant_id = p_tenant and x.program_id = w.program_id offset 0) p;
-    if v_ord is null then
+    for r in
+        select i.ord::int as ord, i.event, i.member, i.wallet, i.points, i.at, i.rule,
+               i.rule_version, i."order", translate(i.shares::text, '[]', '{}') as shares,
+               b.available, b.pending, b.held, b.debt, b.earned, b.spent, b.expired, b.reversed,
+               b.entry_seq, b.head_hash, b.last_at, b.due_at
+          from (select x.*
+                  from rows from (jsonb_to_recordset(p_items) as (event uuid, member uuid,
+                            wallet uuid, points bigint, at timestamptz, rule uuid,
+                            rule_version uuid, "order" uuid, shares jsonb)) with ordinality
+                       as x (event, member, wallet, points, at, rule, rule_version, "order",
+                             shares, ord)
+                 order by x.wallet, x.member, x.ord offset 0) i
+          left join lateral (
+            select x.* from loyalty.balance x
+             where x.tenant_id = p_tenant and x.wallet_id = i.wallet and x.member_id = i.member
+               for no key update offset 0) b on true
+    loop
+        if r.wallet is distinct from v_wallet then
+            v_wallet := r.wallet;
+            v_member := null;
+            select w.pending_policy, w.pending_days, w.expiry_policy, w.expiry_days,
+                   w.expiry_month, p.timezone
+              into strict v_terms
+              from loyalty.wallet w
+              join loyalty.program p on p.tenant_id = p_tenant and p.program_id = w.program_id
+             where w.tenant_id = p_tenant and w.wallet_id = v_wallet;
+            v_past := null;
+            if v_terms.expiry_policy <> 'none' then
+                v_past := array(
+                    select i.member
+                      from jsonb_to_recordset(p_items) as i (member uuid, wallet uuid,
+                                                             at timestamptz)
+                     where i.wallet = v_wallet
+                       and loyalty.lot_expires(v_terms.expiry_policy, v_terms.expiry_days,
+                               v_terms.expiry_month, v_terms.timezone, i.at) <= v_now);
+            end if;
+        end if;
+
+        if r.member is distinct from v_member then
+            v_member := r.member;
+            -- all items of a balance go the same way, so that their order is kept
+            v_slow := coalesce(r.debt > 0 or r.due_at <= v_now, false)
+                or v_terms.expiry_policy = 'inactivity' or coalesce(v_member = any (v_past), false);
+            e.available := coalesce(r.available, 0);
+            e.pending := coalesce(r.pending, 0);
+            e.held := coalesce(r.held, 0);
+            e.earned := coalesce(r.earned, 0);
+            e.spent := coalesce(r.spent, 0);
+            e.expired := coalesce(r.expired, 0);
+            e.reversed := coalesce(r.reversed, 0);
+            e.seq := coalesce(r.entry_seq, 0);
+            e.base_seq := e.seq;
+            e.hash := coalesce(r.head_hash,
+                '\x0000000000000000000000000000000000000000000000000000000000000000');
+            e.recorded_at := greatest(v_clock - interval '1 microsecond',
+                                      coalesce(r.last_at, '-infinity'));
+            e.due_at := 'infinity';
+            e.wallet := v_wallet;
+            e.member := v_member;
+            v_balances := v_balances + (not v_slow)::int;
+        elsif not v_slow then
+            v_rows[v_n].last := false;
+        end if;
+
+        if v_slow then
+            ord := r.ord;
+            points := r.points;
+            entry_id := loyalty.book_earn_one(p_tenant, r.event, v_member, v_wallet, r.points,
+                r.at, r.rule, r.rule_version, r."order", r.shares::bigint[]);
+            return next;
+            continue;
+        end if;
+
+        v_starts := r.at;
+        v_expires := 'infinity';
+        if v_terms.pending_policy <> 'immediate' then
+            v_starts := loyalty.lot_starts(v_terms.pending_policy, v_terms.pending_days,
+                                           v_terms.timezone, r.at);
+        end if;
+        if v_terms.expiry_policy <> 'none' then
+            v_expires := loyalty.lot_expires(v_terms.expiry_policy, v_terms.expiry_days,
+                v_terms.expiry_month, v_terms.timezone, r.at);
+        end if;
+        if v_starts > v_now then
+            e.type := 2;
+            e.pending := e.pending + r.points;
+            e.due_at := least(e.due_at, v_starts);
+        else
+            e.type := 1;
+            e.available := e.available + r.points;
+            e.due_at := least(e.due_at, v_expires);
+        end if;
+        e.points := r.points;
+        e.earned := e.earned + r.points;
+        e.seq := e.seq + 1;
+        e.recorded_at := e.recorded_at + interval '1 microsecond';
+        e.entry_id := loyalty.uuid_v7_at(e.recorded_at);
+        e.hash := sha256(e.hash || loyalty.entry_payload(p_tenant, v_wallet, v_member, e.entry_id,
+            e.seq, e.type, r.points, r.at, e.recorded_at, e.available, e.pending, e.held,
+            0::bigint, r.event, r.rule_version, null, null, null, null));
+        e.event := r.event;
+        e.at := r.at;
+        e.rule := r.rule;
+        e.rule_version := r.rule_version;
+        e."order" := r."order";
+        e.shares := r.shares;
+        e.starts_at := v_starts;
+        e.expires_at := v_expires;
+        e.last := true;
+        e.ord := r.ord;
+        e.other := false;
+        v_n := v_n + 1;
+        v_rows[v_n] := e;
+    end loop;
+    if v_n = 0 then
         return;
     end if;
 
-    insert into loyalty.balance (tenant_id, wallet_id, member_id)
-    select p_tenant, d.wallet, d.member
-      from (select distinct i.wallet, i.member from unnest(v_wallet, v_member) i (wallet, member)) d
-     where (select true from loyalty.balance b
-             where b.tenant_id = p_tenant and b.wallet_id = d.wallet
-               and b.member_id = d.member) is null
-     order by d.wallet, d.member
-    on conflict do nothing;
-
-    with locked as materialized (
-        select b.slow
-          from (select distinct i.wallet, i.member
-                  from unnest(v_wallet, v_member) i (wallet, member)
-                 order by 1, 2 offset 0) d
-          cross join lateral (
-            select x.debt > 0 or x.due_at <= v_now as slow from loyalty.balance x
-             where x.tenant_id = p_tenant and x.wallet_id = d.wallet and x.member_id = d.member
-               for update offset 0) b)
-    select bool_or(l.slow) into v_any_slow from locked l;
-    v_any_slow := v_any_slow or true = any(v_slow);
-    for i in 1 .. cardinality(v_ord) loop
-        exit when v_any_slow;
-        v_any_slow := v_expires[i] <= v_now;
-    end loop;
-
-    -- all items of a balance go the same way, so that their order is kept
-    if v_any_slow then
-        select array_agg(s.slow order by s.ord) into v_slow
-          from (select i.ord, bool_or(i.slow or i.expires <= v_now or b.debt > 0
-                                      or b.due_at <= v_now)
-                              over (partition by i.wallet, i.member) as slow
-                  from unnest(v_ord, v_wallet, v_member, v_expires, v_slow)
-                       as i (ord, wallet, member, expires, slow)
-                  cross join lateral (
-                    select x.debt, x.due_at from loyalty.balance x
-                     where x.tenant_id = p_tenant and x.wallet_id = i.wallet
-                       and x.member_id = i.member offset 0) b) s;
-        for i in 1 .. cardinality(v_ord) loop
-            if v_slow[i] then
-                ord := v_ord[i];
-                points := v_points[i];
-                entry_id := loyalty.book_earn_one(p_tenant, v_event[i], v_member[i], v_wallet[i],
-                    v_points[i], v_at[i], v_rule[i], v_version[i], v_order[i],
-                    v_shares[i]::bigint[]);
-                return next;
-            end if;
-        end loop;
-    end if;
-
-    with s as materialized (
-        select i.*, i.starts > v_now as pending, b.available, b.pending as pending_before,
-               b.held, b.earned, b.spent, b.expired, b.reversed, b.head_hash,
-               (b.entry_seq + row_number() over w)::bigint as seq,
-               row_number() over w = count(*) over g as last,
-               sum(case when i.starts > v_now then 0 else i.points end) over w as sum_available,
-               sum(case when i.starts > v_now then i.points else 0 end) over w as sum_pending,
-               min(case when i.starts > v_now then i.starts else i.expires end) over g as due,
-               greatest(v_clock, b.last_at + interval '1 microsecond')
-                   + (row_number() over w - 1) * interval '1 microsecond' as recorded_at
-          from unnest(v_ord, v_event, v_member, v_wallet, v_points, v_at, v_rule, v_version,
-                      v_order, v_shares, v_starts, v_expires, v_slow)
-               as i (ord, event, member, wallet, points, at, rule, rule_version, "order", shares,
-                     starts, expires, slow)
-          cross join lateral (
-            select x.available, x.pending, x.held, x.earned, x.spent, x.expired, x.reversed,
-                   x.head_hash, x.entry_seq, x.last_at
-              from loyalty.balance x
-             where x.tenant_id = p_tenant and x.wallet_id = i.wallet
-               and x.member_id = i.member offset 0) b
-         where not i.slow
-        window g as (partition by i.wallet, i.member),
-               w as (partition by i.wallet, i.member order by i.ord)),
-    e as materialized (
-        select s.*, loyalty.uuid_v7_at(s.recorded_at) as entry_id,
-               (s.available + s.sum_available)::bigint as available_after,
-               (s.pending_before + s.sum_pending)::bigint as pending_after,
-               case when s.pending then 2 else 1 end::smallint as type
-          from s),
-    h as materialized (
-        select e.*,
-               loyalty.chain(e.head_hash, loyalty.entry_payload(p_tenant, e.wallet, e.member,
-                   e.entry_id, e.seq, e.type, e.points, e.at, e.recorded_at, e.available_after,
-                   e.pending_after, e.held, 0::bigint, e.event, e.rule_version, null, null, null,
-                   null)) over (partition by e.wallet, e.member order by e.ord) as hash
-          from e),
-    new_entry as (
-        insert into loyalty.entry (tenant_id, entry_id, wallet_id, member_id, seq, type, points,
-            effective_at, recorded_at, available_after, pending_after, held_after, debt_after,
-            event_id, rule_id, rule_version_id, hash_version, hash)
-        select p_tenant, h.entry_id, h.wallet, h.member, h.seq, h.type, h.points, h.at,
-               h.recorded_at, h.available_after, h.pending_after, h.held, 0, h.event, h.rule,
-               h.rule_version, 1, h.hash
-          from h order by h.entry_id),
-    new_movement as (
-        insert into loyalty.movement (tenant_id, subject_id, ord, wallet_id, member_id, entry_id,
-            lot_id, from_bucket, to_bucket, amount, recorded_at)
-        select p_tenant, h.entry_id, 1, h.wallet, h.member, h.entry_id, h.entry_id, 10,
-               3 - h.type, h.points, h.recorded_at
-          from h order by h.entry_id),
-    new_lot as (
-        insert into loyalty.lot (tenant_id, lot_id, wallet_id, member_id, entry_id, original,
-            remaining, starts_at, expires_at, state)
-        select p_tenant, h.entry_id, h.wallet, h.member, h.entry_id, h.points, h.points,
-               h.starts, h.expires, case when h.pending then 'pending' else 'open' end
-          from h order by h.entry_id),
-    new_order_earn as (
-        insert into loyalty.order_earn (tenant_id, order_id, entry_id, wallet_id,
-            rule_version_id, points, shares, taken)
-        select p_tenant, h."order", h.entry_id, h.wallet, h.rule_version, h.points,
-               h.shares::bigint[],
-               array_fill(0::bigint, array[cardinality(h.shares::bigint[]) + 1])
-          from h where h."order" is not null),
-    -- not an update from h: with the statistics of an empty table its join
-    -- would read every balance of the tenant for each of h
-    new_balance as (
+    -- Not an update: with the statistics of an empty table its join would read every balance of
+    -- the tenant for each of h. The version to insert tells what the rows build on: a balance
+    -- that did not exist was not locked, another transaction may have made it.
+    with stored as (
         insert into loyalty.balance as x (tenant_id, wallet_id, member_id, available, pending,
             held, earned, spent, expired, reversed, version, entry_seq, head_hash, last_at, due_at)
-        select p_tenant, h.wallet, h.member, h.available_after, h.pending_after, h.held,
-               (h.earned + h.sum_available + h.sum_pending)::bigint, h.spent, h.expired,
-               h.reversed, 1, h.seq, h.hash, h.recorded_at, h.due
-          from h where h.last
+        select p_tenant, h.wallet, h.member, h.available, h.pending, h.held, h.earned, h.spent,
+               h.expired, h.reversed, h.base_seq + 1, h.seq, h.hash, h.recorded_at, h.due_at
+          from unnest(v_rows) h where h.last
         on conflict (tenant_id, wallet_id, member_id) do update
            set available = excluded.available, pending = excluded.pending,
                earned = excluded.earned, entry_seq = excluded.entry_seq,
                head_hash = excluded.head_hash, last_at = excluded.last_at,
                due_at = least(x.due_at, excluded.due_at),
                version = case when x.version > 0 and x.xmin = pg_current_xact_id()::xid
-                              then x.version else x.version + 1 end),
-    new_change as (
-        insert into loyalty.change (tenant_id, kind, ref)
-        select p_tenant, 'balance', d.member::text from (select distinct h.member from h) d)
-    select array_agg(h.ord order by h.ord), array_agg(h.entry_id order by h.ord),
-           array_agg(h.points order by h.ord)
-      into v_ords, v_entries, v_booked
-      from h;
-    if v_told and v_ords is not null then
-        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
-        select p_tenant, loyalty.uuid_v7(), loyalty.entry_message_type((e.e).type), (e.e).member_id,
-               (e.e).effective_at, loyalty.entry_message(e.e)
-          from unnest(v_entries) with ordinality as i (id, n)
-          cross join lateral (select x as e from loyalty.entry x
-                               where x.tenant_id = p_tenant and x.entry_id = i.id offset 0) e
-         order by i.n;
-        perform loyalty.balance_tell(b.b, v_now)
-           from (select distinct v_wallet[o] as wallet, v_member[o] as member
-                   from unnest(v_ords) o) d
-          cross join lateral (select x as b from loyalty.balance x
-                               where x.tenant_id = p_tenant and x.wallet_id = d.wallet
-                                 and x.member_id = d.member offset 0) b;
+                              then x.version else x.version + 1 end
+         where x.entry_seq = excluded.version - 1
+        returning 1)
+    select count(*) into v_stored from stored;
+    if v_stored < v_balances then
+        v_rows := loyalty.earns_again(p_tenant, v_rows);
     end if;
-    return query select i.o, i.e, i.p from unnest(v_ords, v_entries, v_booked) as i (o, e, p);
+
+    with h as materialized (select * from unnest(v_rows) x where not x.other),
+    new_entry as (
+        insert into loyalty.entry (tenant_id, entry_id, wallet_id, member_id, seq, type, points,
+            effective_at, recorded_at, available_after, pending_after, held_after, debt_after,
+            event_id, rule_id, rule_version_id, hash_version, hash)
+        select p_tenant, h.entry_id, h.wallet, h.member, h.seq, h.type, h.points, h.at,
+               h.recorded_at, h.available, h.pending, h.held, 0, h.event, h.rule, h.rule_version,
+               1, h.hash
+          from h),
+    new_movement as (
+        insert into loyalty.movement (tenant_id, subject_id, ord, wallet_id, member_id, entry_id,
+            lot_id, from_bucket, to_bucket, amount, recorded_at)
+        select p_tenant, h.entry_id, 1, h.wallet, h.member, h.entry_id, h.entry_id, 10,
+               3 - h.type, h.points, h.recorded_at
+          from h),
+    new_lot as (
+        insert into loyalty.lot (tenant_id, lot_id, wallet_id, member_id, entry_id, original,
+            remaining, starts_at, expires_at, state)
+        select p_tenant, h.entry_id, h.wallet, h.member, h.entry_id, h.points, h.points,
+               h.starts_at, h.expires_at, case h.type when 2 then 'pending' else 'open' end
+          from h),
+    new_order_earn as (
+        insert into loyalty.order_earn (tenant_id, order_id, entry_id, wallet_id,
+            rule_version_id, points, shares, taken)
+        select p_tenant, h."order", h.entry_id, h.wallet, h.rule_version, h.points, h.shares,
+               array_fill(0::bigint, array[cardinality(h.shares) + 1])
+          from h where h."order" is not null)
+    insert into loyalty.change (tenant_id, kind, ref)
+    select p_tenant, 'balance', h.member::text from h where h.last;
+    if loyalty.has_endpoint(p_tenant) then
+        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
+        select p_tenant, loyalty.uuid_v7(), loyalty.entry_message_type((n.e).type), (n.e).member_id,
+               (n.e).effective_at, loyalty.entry_message(n.e)
+          from unnest(v_rows) i
+          cross join lateral (select x as e from loyalty.entry x
+                               where x.tenant_id = p_tenant and x.entry_id = i.entry_id offset 0) n
+         where not i.other
+         order by i.ord;
+        perform loyalty.balance_tell(b.b, v_now)
+           from unnest(v_rows) i
+          cross join lateral (select x as b from loyalty.balance x
+                               where x.tenant_id = p_tenant and x.wallet_id = i.wallet
+                                 and x.member_id = i.member offset 0) b
+          where i.last and not i.other;
+    end if;
+    return query select h.ord, h.entry_id, h.points from unnest(v_rows) h;
 end
 $$;
 comment on function loyalty.book_earns(uuid, jsonb) is

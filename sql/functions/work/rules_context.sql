@@ -13,7 +13,7 @@
 --   tenant  tenant_id; data: {"programs":[{"id","zone","rules":[version…]}],
 --           "wallets":{code:[wallet_id, pending?]}}; before the tenant's events
 --   event   ord: its place in the batch; xid, log_id, shard; data: facts; state: {"member":{…},
---           "balances":{wallet code:[available, pending, held, debt, earned, spent]}};
+--           "balances":{wallet_id:[available, pending, held, debt, earned, spent]}};
 --           parked: an earlier event of the member waits for its retry, this one must follow it
 --   waiting the same for an event whose outcome already stands (nothing to do but to pass)
 -- Locks: advisory 7404 shared → member (member_id order) → balance (wallet_id, member_id order),
@@ -44,8 +44,9 @@ declare
     v_tenant uuid;
 begin
     perform pg_catalog.pg_advisory_xact_lock_shared(7404, 0);
+    -- the token changes with every gain, so that the number tells
     if (select count(*) from loyalty.shard_lease s
-         where s.worker_id = p_worker and s.token = p_token and s.shard = any (p_shards)
+         where s.worker_id = p_worker and s.token = p_token
            and s.expires_at > clock_timestamp()) < cardinality(p_shards)
     then
         return query select 'lost', null::uuid, null::uuid, null::uuid, 0, null::smallint,
@@ -62,12 +63,10 @@ begin
         end if;
         select min(pg_snapshot_xmin(c.low)) into v_min
           from loyalty.log_cursor c where c.shard = any (p_shards);
-        select pg_current_snapshot(), array_agg(l.tenant_id order by l.n),
-               array_agg(l.event_id order by l.n), array_agg(l.member_id order by l.n),
-               array_agg(l.shard order by l.n), array_agg(l.xid order by l.n),
-               array_agg(l.log_id order by l.n)
+        select pg_current_snapshot(), array_agg(l.tenant_id), array_agg(l.event_id),
+               array_agg(l.member_id), array_agg(l.shard), array_agg(l.xid), array_agg(l.log_id)
           into v_now, v_tenants, v_events, v_members, v_shards, v_xids, v_logs
-          from (select l.*, row_number() over (order by l.xid, l.log_id) as n
+          from (select l.*
                   from loyalty.event_log l
                   join loyalty.log_cursor c on c.shard = l.shard
                  where l.xid >= v_min and l.shard = any (p_shards)
@@ -83,13 +82,30 @@ begin
         v_part := (p_since->>'xid')::xid8;
         v_pos := (p_since->>'position')::bigint;
         v_open := array(select pg_snapshot_xip(v_low));
+        -- whatever is not yet visible in low and not far back: one scan
+        if v_part is null
+           and pg_snapshot_xmax(v_low)::text::bigint - pg_snapshot_xmin(v_low)::text::bigint < 1000
+        then
+            v_min := pg_snapshot_xmin(v_low);
+            select pg_current_snapshot(), array_agg(l.tenant_id), array_agg(l.event_id),
+                   array_agg(l.member_id), array_agg(l.shard), array_agg(l.xid),
+                   array_agg(l.log_id)
+              into v_now, v_tenants, v_events, v_members, v_shards, v_xids, v_logs
+              from (select l.* from loyalty.event_log l
+                     where l.xid >= v_min and l.shard = any (p_shards)
+                       and not pg_visible_in_snapshot(l.xid, v_low)
+                     order by l.xid, l.log_id
+                     limit p_limit) l;
+            v_mode := 'near';
+        end if;
+    end if;
+
+    if v_mode = 'since' then
         -- what is left of a transaction that a batch ended in comes first
-        select pg_current_snapshot(), array_agg(l.tenant_id order by l.n),
-               array_agg(l.event_id order by l.n), array_agg(l.member_id order by l.n),
-               array_agg(l.shard order by l.n), array_agg(l.xid order by l.n),
-               array_agg(l.log_id order by l.n)
+        select pg_current_snapshot(), array_agg(l.tenant_id), array_agg(l.event_id),
+               array_agg(l.member_id), array_agg(l.shard), array_agg(l.xid), array_agg(l.log_id)
           into v_now, v_tenants, v_events, v_members, v_shards, v_xids, v_logs
-          from (select u.*, row_number() over () as n
+          from (select u.*
                   from ((select l.* from loyalty.event_log l
                           where l.xid = v_part and l.log_id > v_pos
                             and l.shard = any (p_shards)
@@ -107,15 +123,25 @@ begin
                           order by l.xid, l.log_id limit p_limit)) u
                  limit p_limit) l;
     end if;
+    if v_mode = 'near' then
+        v_mode := 'since';
+    end if;
 
     return query select 'batch', null::uuid, null::uuid, null::uuid, 0, null::smallint,
         null::text, null::bigint, false,
         json_build_object('mode', v_mode, 'now', v_now::text,
             'drained', coalesce(cardinality(v_logs), 0) < p_limit)::text, null::text;
 
+    if v_tenants[1] = all (v_tenants) then
+        return query select c.* from loyalty.rules_tenant_context(v_tenants[1], v_events,
+            v_members, null, v_shards, v_xids, v_logs) c;
+        return;
+    end if;
     for v_tenant in select distinct t from unnest(v_tenants) t order by 1 loop
         return query select c.* from loyalty.rules_tenant_context(v_tenant,
             array(select u.e from unnest(v_tenants, v_events) with ordinality as u (t, e, n)
+                   where u.t = v_tenant order by u.n),
+            array(select u.m from unnest(v_tenants, v_members) with ordinality as u (t, m, n)
                    where u.t = v_tenant order by u.n),
             array(select u.n::int from unnest(v_tenants) with ordinality as u (t, n)
                    where u.t = v_tenant order by u.n),
@@ -130,9 +156,10 @@ end $$;
 comment on function work.rules_context(uuid, bigint, smallint[], int, jsonb) is
     'the next events of some shards with all that the rules engine reads, locked';
 
--- one tenant's part; sets app.tenant_id for the caller's transaction
+-- one tenant's part; sets app.tenant_id for the caller's transaction. p_members of the events;
+-- p_ords null: the places are those of the arrays
 create or replace function loyalty.rules_tenant_context(p_tenant uuid, p_events uuid[],
-    p_ords int[], p_shards smallint[], p_xids xid8[], p_logs bigint[])
+    p_members uuid[], p_ords int[], p_shards smallint[], p_xids xid8[], p_logs bigint[])
 returns table (kind text, tenant_id uuid, event_id uuid, member_id uuid, ord int, shard smallint,
     xid text, log_id bigint, parked boolean, data text, state text)
 language plpgsql
@@ -140,34 +167,28 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
-    v_members uuid[];
     v_parked text[];
+    v_first uuid;
+    v_last uuid;
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
     -- lateral with offset 0: by index, row by row, whatever the statistics say of a new table
-    select array_agg(distinct e.member_id)
-      into v_members
-      from unnest(p_events) as i (id)
-      cross join lateral (
-        select x.member_id from loyalty.event x
-         where x.tenant_id = p_tenant and x.event_id = i.id offset 0) e
-     where e.member_id is not null;
-    perform m.member_id
-       from (select u.id from unnest(v_members) as u (id) order by 1 offset 0) i
+    perform x.member_id
+       from (select distinct u.id from unnest(p_members) as u (id) order by 1 offset 0) i
        cross join lateral (
          select x.member_id from loyalty.member x
           where x.tenant_id = p_tenant and x.member_id = i.id
-            for no key update offset 0) m;
-    perform b.member_id
-       from (select w.wallet_id, u.id
+            for no key update offset 0) x;
+    perform x.member_id
+       from (select distinct w.wallet_id, u.id
                from loyalty.wallet w
-              cross join unnest(v_members) as u (id)
+              cross join unnest(p_members) as u (id)
               where w.tenant_id = p_tenant
               order by 1, 2 offset 0) i
        cross join lateral (
          select x.member_id from loyalty.balance x
           where x.tenant_id = p_tenant and x.wallet_id = i.wallet_id and x.member_id = i.id
-            for no key update offset 0) b;
+            for no key update offset 0) x;
     v_parked := array(select j.unique_key from loyalty.job j
                        where j.queue = 'parked' and j.unique_key is not null
                          and j.state in ('available', 'running', 'scheduled', 'retryable')
@@ -176,9 +197,16 @@ begin
     return query select 'tenant', p_tenant, null::uuid, null::uuid, 0, null::smallint,
         null::text, null::bigint, false, loyalty.rules_in_force(p_tenant)::text, null::text;
 
+    -- bounds known before the plan runs leave the months that hold the events
+    v_first := p_events[1];
+    v_last := p_events[1];
+    for i in 2 .. cardinality(p_events) loop
+        v_first := least(v_first, p_events[i]);
+        v_last := greatest(v_last, p_events[i]);
+    end loop;
     return query
     select case when o.event_id is null then 'event' else 'waiting' end,
-           p_tenant, i.id, e.member_id, i.ord, i.shard, i.xid::text, i.log_id,
+           p_tenant, i.id, e.member_id, coalesce(i.ord, i.n::int), i.shard, i.xid::text, i.log_id,
            coalesce(e.member_id, i.id)::text = any (v_parked),
            e.facts::text,
            case when m.member_id is not null then
@@ -186,30 +214,27 @@ begin
                'member', json_build_object('status', m.status,
                    'enrolled_at', loyalty.time_text(m.enrolled_at)),
                'balances', coalesce(
-                   (select json_object_agg(w.code, json_build_array(b.available, b.pending,
+                   (select json_object_agg(b.wallet_id, json_build_array(b.available, b.pending,
                                b.held, b.debt, b.earned, b.spent))
-                      from loyalty.wallet w
-                      cross join lateral (
-                        select x.* from loyalty.balance x
-                         where x.tenant_id = p_tenant and x.wallet_id = w.wallet_id
-                           and x.member_id = m.member_id offset 0) b
-                     where w.tenant_id = p_tenant),
+                      from loyalty.balance b
+                     where b.tenant_id = p_tenant and b.member_id = m.member_id),
                    '{}'::json))::text end
-      from unnest(p_events, p_ords, p_shards, p_xids, p_logs)
-           as i (id, ord, shard, xid, log_id)
+      from unnest(p_events, p_ords, p_shards, p_xids, p_logs) with ordinality
+           as i (id, ord, shard, xid, log_id, n)
       cross join lateral (
         select x.member_id, x.facts from loyalty.event x
-         where x.tenant_id = p_tenant and x.event_id = i.id offset 0) e
+         where x.tenant_id = p_tenant and x.event_id = i.id
+           and x.event_id between v_first and v_last offset 0) e
       left join lateral (
         select x.member_id, x.status, x.enrolled_at from loyalty.member x
          where x.tenant_id = p_tenant and x.member_id = e.member_id offset 0) m on true
       left join lateral (
         select x.event_id from loyalty.event_outcome x
-         where x.tenant_id = p_tenant and x.event_id = i.id offset 0) o on true
-     order by i.ord;
+         where x.tenant_id = p_tenant and x.event_id = i.id
+           and x.event_id between v_first and v_last offset 0) o on true;
 end $$;
-comment on function loyalty.rules_tenant_context(uuid, uuid[], int[], smallint[], xid8[], bigint[]) is
-    'one tenant''s part of a batch of the rules lane';
+comment on function loyalty.rules_tenant_context(uuid, uuid[], uuid[], int[], smallint[], xid8[],
+    bigint[]) is 'one tenant''s part of a batch of the rules lane';
 
 -- the rules in force and the wallets, as the engine's caller reads them
 create or replace function loyalty.rules_in_force(p_tenant uuid) returns json

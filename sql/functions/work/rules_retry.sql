@@ -65,13 +65,17 @@ begin
     if not found then
         return;
     end if;
+    perform set_config('app.tenant_id', v_job.tenant_id::text, true);
     return query
     select case when c.kind <> 'waiting' then c.kind
                 when v_job.queue = 'order' then 'late' else 'retry' end,
            c.tenant_id, c.event_id, c.member_id, c.ord, c.shard, '0', v_job.job_id, false,
            c.data, c.state
       from loyalty.rules_tenant_context(v_job.tenant_id,
-               array[(v_job.args->'events'->>0)::uuid], array[1],
+               array[(v_job.args->'events'->>0)::uuid],
+               array(select e.member_id from loyalty.event e
+                      where e.tenant_id = v_job.tenant_id
+                        and e.event_id = (v_job.args->'events'->>0)::uuid), null,
                array[(v_job.args->>'shard')::smallint], array['0'::xid8], array[0::bigint]) c;
 end $$;
 comment on function work.rules_retry(uuid, bigint, smallint[]) is

@@ -34,8 +34,9 @@ declare
 begin
     for v_tenant in select t from jsonb_array_elements(p_results) t loop
         perform set_config('app.tenant_id', v_tenant->>'tenant', true);
-        perform loyalty.rules_tenant_settle((v_tenant->>'tenant')::uuid, v_tenant);
-        v_outbox := v_outbox or loyalty.has_endpoint((v_tenant->>'tenant')::uuid);
+        if loyalty.rules_tenant_settle((v_tenant->>'tenant')::uuid, v_tenant) then
+            v_outbox := true;
+        end if;
     end loop;
     if p_cursor->>'mode' = 'retry' then
         perform loyalty.rules_retry_done((p_cursor->>'job')::bigint);
@@ -47,8 +48,9 @@ end $$;
 comment on function work.rules_settle(uuid, bigint, jsonb, jsonb) is
     'books a batch of events and moves the cursors of their shards';
 
+-- gives whether the tenant is told by webhook
 create or replace function loyalty.rules_tenant_settle(p_tenant uuid, p_result jsonb)
-returns void
+returns boolean
 language plpgsql
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 set plan_cache_mode = force_generic_plan as $$
@@ -60,6 +62,9 @@ declare
     v_orders boolean;
     v_done jsonb := '{}';
     v_made jsonb;
+    v_waited jsonb;
+    v_waits boolean := false;
+    v_told boolean := loyalty.has_endpoint(p_tenant);
     v_now timestamptz := clock_timestamp();
 begin
     for v_phase in select p from jsonb_array_elements(p_result->'phases') p loop
@@ -89,6 +94,7 @@ begin
             v_made := loyalty.refunds_of_orders(p_tenant, v_phase->'orders');
             if v_made is not null then
                 v_done := v_done || v_made;
+                v_waits := true;
             end if;
         end if;
         for v_refund in select r from jsonb_array_elements(v_phase->'refunds') r loop
@@ -102,10 +108,23 @@ begin
         end loop;
     end loop;
 
-    perform loyalty.outcomes_write(p_tenant, p_result->'events', v_done, v_now);
+    perform loyalty.outcomes_write(p_tenant, p_result->'events', v_done, v_told, v_now);
+    if v_waits then
+        -- refunds of earlier batches that had waited for an order of this one
+        select jsonb_agg(jsonb_build_object('e', w.key, 'm', w.value->'member', 'k', 'refund'))
+          into v_waited
+          from jsonb_each(v_done) w
+         where w.value ? 'waited'
+           and not exists (select from jsonb_to_recordset(p_result->'events') as i (e uuid)
+                            where i.e = w.key::uuid);
+        if v_waited is not null then
+            perform loyalty.outcomes_write(p_tenant, v_waited, v_done, v_told, v_now);
+        end if;
+    end if;
     if (p_result->>'park_ms')::int is not null then
         perform loyalty.events_park(p_tenant, p_result->'events', (p_result->>'park_ms')::int);
     end if;
+    return v_told;
 end $$;
 comment on function loyalty.rules_tenant_settle(uuid, jsonb) is
     'one tenant''s part of a batch of the rules lane';
@@ -126,80 +145,67 @@ begin
 end $$;
 comment on function loyalty.event_activate(uuid, jsonb) is 'matures points that waited for an event';
 
--- Outcomes, the members' numbering, and one message per event. p_done: event → {"status",
--- "detail"} of refunds, those that had waited included.
+-- Outcomes, the members' numbering, and one message per event where the tenant is told. p_done:
+-- event → {"status","detail"} of refunds. A member's number grows by his processed events.
 create or replace function loyalty.outcomes_write(p_tenant uuid, p_events jsonb, p_done jsonb,
-    p_now timestamptz) returns void
+    p_told boolean, p_now timestamptz) returns void
 language plpgsql
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
-declare
-    v_e uuid[];
-    v_m uuid[];
-    v_status text[];
-    v_detail jsonb[];
 begin
-    select array_agg(x.e order by x.n), array_agg(x.m order by x.n),
-           array_agg(x.status order by x.n), array_agg(x.detail order by x.n)
-      into v_e, v_m, v_status, v_detail
-      from (select i.n, i.e, i.m,
-                   case i.k when 'refund' then p_done->(i.e::text)->>'status'
-                            when 'done' then 'processed' else 'waiting' end as status,
-                   case i.k when 'refund' then p_done->(i.e::text)->'detail'
-                            when 'park' then jsonb_build_object('reason', 'retry', 'code', i.code)
-                            when 'follow' then jsonb_build_object('reason', 'order')
-                            else coalesce(i.d, '{}') end as detail
-              from rows from (jsonb_to_recordset(p_events)
-                       as (e uuid, m uuid, k text, d jsonb, code text)) with ordinality
-                   as i (e, m, k, d, code, n)
-             where i.k <> 'pass'
-            union all
-            -- refunds of earlier batches that had waited for an order of this one
-            select 1000000 + row_number() over (), w.key::uuid, (w.value->>'member')::uuid,
-                   w.value->>'status', w.value->'detail'
-              from jsonb_each(p_done) w
-             where w.value ? 'waited'
-               and not exists (select from jsonb_to_recordset(p_events) as i (e uuid)
-                                where i.e = w.key::uuid)) x;
-    if v_e is null then
-        return;
-    end if;
-    insert into loyalty.event_outcome (tenant_id, event_id, status, processed_at, member_seq,
-                                       detail)
-    select p_tenant, i.e, i.status, p_now,
-           case when i.status = 'processed'
-                then m.member_seq + row_number() over (partition by i.m, i.status order by i.n)
-           end, i.detail
-      from unnest(v_e, v_m, v_status, v_detail) with ordinality as i (e, m, status, detail, n)
-      left join lateral (
-        select x.member_seq from loyalty.member x
-         where x.tenant_id = p_tenant and x.member_id = i.m offset 0) m on true
-    on conflict (tenant_id, event_id) do update
-       set status = excluded.status, processed_at = excluded.processed_at,
-           member_seq = excluded.member_seq, detail = excluded.detail
-     where event_outcome.status = 'waiting';
+    with d as materialized (
+        select s.e, s.m, s.status, s.detail, b.ctid as tid,
+               case when s.status = 'processed'
+                    then b.member_seq + row_number() over (partition by s.m, s.status
+                                                               order by s.n) end as seq,
+               s.status = 'processed' and s.m is not null
+                   and row_number() over (partition by s.m, s.status order by s.n)
+                       = count(*) over (partition by s.m, s.status) as last
+          from (select i.n, i.e, i.m,
+                       case i.k when 'refund' then p_done->(i.e::text)->>'status'
+                                when 'done' then 'processed' else 'waiting' end as status,
+                       case i.k when 'refund' then p_done->(i.e::text)->'detail'
+                                when 'park' then jsonb_build_object('reason', 'retry',
+                                                                    'code', i.code)
+                                when 'follow' then jsonb_build_object('reason', 'order')
+                                else coalesce(i.d, '{}') end as detail
+                  from rows from (jsonb_to_recordset(p_events)
+                           as (e uuid, m uuid, k text, d jsonb, code text)) with ordinality
+                       as i (e, m, k, d, code, n)
+                 where i.k <> 'pass' offset 0) s
+          left join lateral (
+            select x.member_seq, x.ctid from loyalty.member x
+             where x.tenant_id = p_tenant and x.member_id = s.m offset 0) b on true),
+    told as (
+        insert into loyalty.event_outcome (tenant_id, event_id, status, processed_at, member_seq,
+                                           detail)
+        select p_tenant, d.e, d.status, p_now, d.seq, d.detail from d
+        on conflict (tenant_id, event_id) do update
+           set status = excluded.status, processed_at = excluded.processed_at,
+               member_seq = excluded.member_seq, detail = excluded.detail
+         where event_outcome.status = 'waiting')
+    -- by place: the row is locked, and no statistics can make a plan read the others
     update loyalty.member m
-       set member_seq = m.member_seq + s.n
-      from (select i.m, count(*) as n
-              from unnest(v_m, v_status) as i (m, status)
-             where i.status = 'processed' and i.m is not null
-             group by i.m) s
-     where m.tenant_id = p_tenant and m.member_id = s.m;
-    if loyalty.has_endpoint(p_tenant) then
+       set member_seq = d.seq
+      from d
+     where d.last and m.ctid = d.tid;
+    if p_told then
         insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
         select p_tenant, loyalty.uuid_v7(), 'event.processed', i.m, e.occurred_at,
                jsonb_build_object('event', loyalty.id_text('evt', i.e), 'type', e.type,
                    'member', loyalty.id_text('mem', i.m))
-          from unnest(v_e, v_m, v_status) with ordinality as i (e, m, status, n)
+          from rows from (jsonb_to_recordset(p_events) as (e uuid, m uuid, k text))
+                   with ordinality as i (e, m, k, n)
           cross join lateral (
             select x.occurred_at, x.type from loyalty.event x
              where x.tenant_id = p_tenant and x.event_id = i.e offset 0) e
-         where i.status = 'processed'
+         where i.k = 'done'
+            or (i.k = 'refund' and p_done->(i.e::text)->>'status' = 'processed')
          order by i.n;
     end if;
 end $$;
-comment on function loyalty.outcomes_write(uuid, jsonb, jsonb, timestamptz) is
+comment on function loyalty.outcomes_write(uuid, jsonb, jsonb, boolean, timestamptz) is
     'what became of the events of a batch';
 
 -- Moves the cursors: of the shards that had events, or of all owned ones while the slot finds its
@@ -215,14 +221,18 @@ declare
     v_drained boolean := (p_cursor->>'drained')::boolean;
     v_xid xid8 := (p_cursor->>'xid')::xid8;
     v_log bigint := (p_cursor->>'log_id')::bigint;
-    v_shards smallint[] := array(select jsonb_array_elements_text(p_cursor->'shards')::smallint);
+    v_shards smallint[];
     v_touched smallint[];
     v_last bigint[];
     v_base pg_snapshot;
     v_part xid8;
     v_low pg_snapshot;
+    v_high pg_snapshot;
     v_lows text[];
 begin
+    if v_mode <> 'since' then
+        v_shards := array(select jsonb_array_elements_text(p_cursor->'shards')::smallint);
+    end if;
     select array_agg((t->>0)::smallint), array_agg((t->>1)::bigint)
       into v_touched, v_last
       from jsonb_array_elements(p_cursor->'touched') t;
@@ -283,9 +293,9 @@ begin
     else
         v_low := loyalty.snapshot_pass(loyalty.snapshot_with(v_base, v_part), v_now, v_xid);
     end if;
+    v_high := loyalty.snapshot_with(v_low, v_xid);
     update loyalty.log_cursor c
-       set low = v_low, high = loyalty.snapshot_with(v_low, v_xid), position = v_log,
-           updated_at = clock_timestamp()
+       set low = v_low, high = v_high, position = v_log, updated_at = clock_timestamp()
      where c.shard = any (v_touched);
     return jsonb_build_object('low', v_low, 'xid', v_xid, 'position', v_log);
 end $$;
