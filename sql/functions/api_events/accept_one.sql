@@ -1,5 +1,46 @@
--- Acceptance of one event: what loyalty.events_accept does, in as few statements as one needs.
+-- Acceptance of one event: what loyalty.events_accept does, in as few statements as one needs:
+-- a statement costs more here than the rows it touches. Functions are called in expressions,
+-- which need no plan to be started.
 -- Outcome, locks and tables: see there.
+
+-- The member of an external id that is not bound to a source, enrolled under p_source if there
+-- is none yet: loyalty.members_enrol() for one. Locks: the enrolment lock. Writes: member,
+-- member_external, change, outbox.
+create or replace function loyalty.member_enrol(p_tenant uuid, p_external_id text, p_source text)
+returns uuid
+language plpgsql volatile
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off as $$
+declare
+    v_id uuid := loyalty.uuid_v7();
+    v_now timestamptz := loyalty.tenant_now(p_tenant);
+    v_locked text;
+    v_found uuid;
+begin
+    v_locked := pg_advisory_xact_lock(loyalty.enrol_lock_key(p_tenant, p_external_id))::text;
+    select x.member_id into v_found
+      from loyalty.member_external x
+     where x.tenant_id = p_tenant and x.external_id = p_external_id
+     order by (x.source = p_source) desc
+     limit 1;
+    if found then
+        return v_found;
+    end if;
+    with new_member as (
+        insert into loyalty.member (tenant_id, member_id, status, shard, enrolled_at)
+        values (p_tenant, v_id, 'active', loyalty.shard_of(v_id), v_now)),
+    new_external as (
+        insert into loyalty.member_external (tenant_id, external_id, source, member_id)
+        values (p_tenant, p_external_id, p_source, v_id))
+    insert into loyalty.change (tenant_id, kind, ref) values (p_tenant, 'member', v_id::text);
+    if loyalty.has_endpoint(p_tenant) then
+        insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
+        values (p_tenant, loyalty.uuid_v7(), 'member.enrolled', v_id, v_now,
+                jsonb_build_object('member', loyalty.id_text('mem', v_id)));
+    end if;
+    return v_id;
+end $$;
+comment on function loyalty.member_enrol(uuid, text, text) is
+    'finds or enrols the member of an external id';
 
 create or replace function loyalty.event_accept(p_tenant uuid, p_call jsonb, p_item jsonb,
     out status int, out event_id uuid, out member_id uuid, out problem jsonb)
@@ -15,18 +56,44 @@ declare
     v_mac bytea := decode(p_item->>'mac', 'hex');
     v_code text;
     v_status text;
+    v_plain text;
+    v_new boolean := false;
+    v_joins boolean;
     v_want record;
+    v_found record;
     v_key loyalty.event_key;
 begin
     event_id := (p_item->>'id')::uuid;
-    if v_ref is not null then
-        select f.member_id, f.status, f.code
-          into member_id, v_status, v_code
-          from loyalty.member_find(p_tenant, v_ref, v_source) f;
+    -- an external id under the event's own source is that member's, whatever others there are
+    if v_ref like 'ext:_%' and strpos(substr(v_ref, 5), ':') = 0 then
+        v_plain := substr(v_ref, 5);
+        select m.member_id into member_id
+          from loyalty.member_external x
+          join loyalty.member m on m.tenant_id = p_tenant and m.member_id = x.member_id
+         where x.tenant_id = p_tenant and x.external_id = v_plain and x.source = v_source
+           and m.status in ('active', 'inactive');
+        if member_id is null then
+            -- nobody's external id, and whether its first event enrols a member
+            select not exists (select from loyalty.member_external x
+                                where x.tenant_id = p_tenant and x.external_id = v_plain),
+                   coalesce((select bool_or(p.join_policy = 'on_first_event')
+                               from loyalty.program p
+                              where p.tenant_id = p_tenant and p.status <> 'archived'), true)
+              into v_new, v_joins;
+            if v_new and not v_joins then
+                v_code := 'member.not_found';
+            end if;
+        end if;
+    end if;
+    if v_ref is not null and member_id is null and not v_new then
+        v_found := loyalty.member_find(p_tenant, v_ref, v_source);
+        member_id := v_found.member_id;
+        v_status := v_found.status;
+        v_code := v_found.code;
         if v_status = 'blocked' then
             v_code := 'member.blocked';
         elsif v_code = 'member.not_found' then
-            select s.ext, s.source into v_want from loyalty.ref_split(p_tenant, v_ref) s;
+            v_want := loyalty.ref_split(p_tenant, v_ref);
             if v_want.ext is not null and loyalty.joins_on_event(p_tenant) then
                 v_code := case when loyalty.external_taken(p_tenant, v_want.ext, v_want.source)
                                then 'member.blocked' end;
@@ -60,19 +127,23 @@ begin
         member_id := null;
         return;
     end if;
-    if v_ref is not null and member_id is null then
+    if v_new then
+        member_id := loyalty.member_enrol(p_tenant, v_plain, v_source);
+    elsif v_ref is not null and member_id is null then
         select m.member_id into member_id
           from loyalty.members_enrol(p_tenant, array[v_want.ext],
                    array[coalesce(v_want.source, v_source)],
                    array[v_want.source is not null]) m;
     end if;
-    insert into loyalty.event (tenant_id, event_id, type, source, external_id, member_id,
-                               occurred_at, received_at, facts, sealed, wrapped, traceparent)
-    values (p_tenant, event_id, v_type, v_source, v_ext, member_id,
-            (v_event->>'occurred_at')::timestamptz, clock_timestamp(),
-            jsonb_build_object('source', v_source) || (v_event - '{member,attributes}'::text[]),
-            p_item->>'sealed', decode(p_item->>'wrapped_key', 'base64'),
-            p_call->>'traceparent');
+    with new_event as (
+        insert into loyalty.event (tenant_id, event_id, type, source, external_id, member_id,
+                                   occurred_at, received_at, facts, sealed, wrapped, traceparent)
+        values (p_tenant, event_id, v_type, v_source, v_ext, member_id,
+                (v_event->>'occurred_at')::timestamptz, clock_timestamp(),
+                jsonb_build_object('source', v_source)
+                    || (v_event - '{member,attributes}'::text[]),
+                p_item->>'sealed', decode(p_item->>'wrapped_key', 'base64'),
+                p_call->>'traceparent'))
     insert into loyalty.event_log (shard, tenant_id, event_id, member_id)
     values (loyalty.shard_of(coalesce(member_id, event_id)), p_tenant, event_id, member_id);
     status := 202;

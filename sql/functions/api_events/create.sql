@@ -12,15 +12,16 @@ declare
     v_event record;
     v_id text;
     v_changes jsonb;
+    v_keyed boolean := p_call->>'idempotency_key' is not null;
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
-    v_answer := loyalty.idempotency_begin(p_tenant, p_call, 'event_create');
-    if v_answer.status is not null then
-        return v_answer;
+    if v_keyed then
+        v_answer := loyalty.idempotency_begin(p_tenant, p_call, 'event_create');
+        if v_answer.status is not null then
+            return v_answer;
+        end if;
     end if;
-    select a.status, a.event_id, a.member_id, a.problem
-      into v_event
-      from loyalty.event_accept(p_tenant, p_call, p_body) a;
+    v_event := loyalty.event_accept(p_tenant, p_call, p_body);
     if v_event.status = 202 then
         v_id := loyalty.id_text('evt', v_event.event_id);
         v_changes := jsonb_build_array(
@@ -38,7 +39,10 @@ begin
     else
         v_answer := loyalty.answer(v_event.status, v_event.problem::text);
     end if;
-    return loyalty.idempotency_end(p_tenant, p_call, 'event_create', v_answer);
+    if v_keyed then
+        return loyalty.idempotency_end(p_tenant, p_call, 'event_create', v_answer);
+    end if;
+    return v_answer;
 end $$;
 comment on function api.event_create(uuid, jsonb, jsonb) is 'POST /events';
 
