@@ -758,11 +758,14 @@ rules_turn(lane_t *lane, int64_t *wait_ms)
         return err;
     }
 
-    if (batch.n != 0 || batch.lost || ly_buf_view(&rules->since).len == 0) {
+    /* what came since has poked, or is found by the next look */
+    if ((batch.n != 0 && !batch.drained) || batch.lost
+        || ly_buf_view(&rules->since).len == 0)
+    {
         *wait_ms = 0;
     }
 
-    if ((int64_t) batch.n >= lane->conf->rules_batch) {
+    if (!batch.drained) {
         rules->began_us = 0;
     }
 
