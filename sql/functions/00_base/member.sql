@@ -74,13 +74,22 @@ declare
     v_id    uuid;
     v_into  uuid;
 begin
-    -- the common case first: one external id without a colon
+    -- the common case first, in one statement: one external id without a colon
     if left(p_ref, 4) = 'ext:' and strpos(substr(p_ref, 5), ':') = 0 then
-        select array_agg(distinct x.member_id),
-               (array_agg(x.member_id) filter (where x.source = p_source))[1]
-          into v_ids, v_own
+        select array_agg(x.member_id),
+               (array_agg(x.member_id) filter (where x.source = p_source))[1],
+               min(m.status)
+          into v_ids, v_own, status
           from loyalty.member_external x
+         cross join lateral (
+            select m.status from loyalty.member m
+             where m.tenant_id = p_tenant and m.member_id = x.member_id offset 0) m
          where x.tenant_id = p_tenant and x.external_id = substr(p_ref, 5);
+        if cardinality(v_ids) = 1 and status in ('active', 'inactive', 'blocked') then
+            member_id := v_ids[1];
+            return;
+        end if;
+        v_ids := array(select distinct u.i from unnest(v_ids) as u (i));
     else
         select s.ext, s.source, s.member_id into v_ref from loyalty.ref_split(p_tenant, p_ref) s;
         v_id := v_ref.member_id;

@@ -12,13 +12,12 @@ declare
     v_changes   jsonb;
 begin
     perform set_config('app.tenant_id', p_tenant::text, true);
-    select * into v_found from loyalty.member_find(p_tenant, p_member);
+    v_found := loyalty.member_find(p_tenant, p_member);
     if v_found.code is not null then
         return loyalty.problem(p_call,
             case v_found.code when 'member.ambiguous' then 409 else 404 end, v_found.code);
     end if;
-    select * into v_now from loyalty.member_balances(p_tenant, v_found.member_id,
-                                                     loyalty.tenant_now(p_tenant));
+    v_now := loyalty.member_balances(p_tenant, v_found.member_id, loyalty.tenant_now(p_tenant));
     v_changes := v_now.fills;
     if left(p_member, 4) = 'ext:' then
         v_changes := v_changes || jsonb_build_object('k', 'alias', 'r', p_member,

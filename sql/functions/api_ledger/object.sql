@@ -29,25 +29,30 @@ create or replace function loyalty.member_balances(p_tenant uuid, p_member uuid,
 language plpgsql stable as
 $$
 declare
-    v_offset    interval;
     v_effective record;
+    v_expiry_at timestamptz;
+    v_expiring  bigint;
     b           loyalty.balance;
     r           record;
 begin
-    select t.clock_offset into v_offset from loyalty.tenant t where t.tenant_id = p_tenant;
     data := '{}';
     fills := '[]';
     etag := '';
     for r in
-        select w.wallet_id, w.code, w.ordinal, count(*) over () as wallets
-          from loyalty.wallet w where w.tenant_id = p_tenant order by w.ordinal
+        select w.code, w.ordinal, count(*) over () as wallets, t.clock_offset, x.balance
+          from loyalty.wallet w
+          join loyalty.tenant t on t.tenant_id = p_tenant
+          left join lateral (
+            select x as balance from loyalty.balance x
+             where x.tenant_id = p_tenant and x.wallet_id = w.wallet_id
+               and x.member_id = p_member offset 0) x on true
+         where w.tenant_id = p_tenant
+         order by w.ordinal
     loop
-        select * into b from loyalty.balance x
-         where x.tenant_id = p_tenant and x.wallet_id = r.wallet_id and x.member_id = p_member;
-        if found then
-            select * into v_effective from loyalty.balance_at(b, p_at);
-            b := v_effective.balance;
-        else
+        b := r.balance;
+        v_expiry_at := null;
+        v_expiring := null;
+        if b.tenant_id is null then
             b.available := 0;
             b.pending := 0;
             b.held := 0;
@@ -58,19 +63,20 @@ begin
             b.reversed := 0;
             b.version := 0;
             b.due_at := 'infinity';
-            select null::loyalty.balance as balance, null::timestamptz as expiry_at,
-                   null::bigint as expiry_points into v_effective;
+        elsif b.due_at < 'infinity' then
+            v_effective := loyalty.balance_at(b, p_at);
+            b := v_effective.balance;
+            v_expiry_at := v_effective.expiry_at;
+            v_expiring := v_effective.expiry_points;
         end if;
-        data := data || loyalty.balance_text(r.code, b, v_effective.expiry_at,
-                                             v_effective.expiry_points);
+        data := data || loyalty.balance_text(r.code, b, v_expiry_at, v_expiring);
         fills := fills || jsonb_build_object('k', 'balance', 'm', p_member, 'o', r.ordinal,
             'n', r.wallets, 'w', r.code,
             'b', jsonb_build_array(b.available, b.pending, b.held, b.debt, b.earned, b.spent,
                                    b.expired, b.reversed),
-            'v', b.version, 'f', loyalty.time_us(b.due_at - v_offset),
-            'e', case when v_effective.expiry_at is not null then
-                jsonb_build_array(loyalty.time_us(v_effective.expiry_at),
-                                  v_effective.expiry_points) end);
+            'v', b.version, 'f', loyalty.time_us(b.due_at - r.clock_offset),
+            'e', case when v_expiry_at is not null then
+                jsonb_build_array(loyalty.time_us(v_expiry_at), v_expiring) end);
         etag := etag || case etag when '' then '' else '-' end || b.version || '.'
                 || b.available || '.' || b.pending || '.' || b.held || '.' || b.debt;
     end loop;
