@@ -86,8 +86,10 @@ help:
 #: knowing
 #:   make test         every test, under fifteen minutes
 #:   make check-quick  unit tests and style, under a minute
-#:   make check-long   the long faults and fuzz runs
-#:   make cover        coverage of the C parts, in build/cover/
+#:   make check-long   long faults and models, sanitizers, every fuzz target
+#:                     for SEC=60 seconds
+#:   make cover        every test with counters in the C parts, in
+#:                     build/cover/; lines and branches by folder
 #:   make fuzz         every fuzz target for SEC=20 seconds; T=name for one
 #:   make lint         compilers' analysers, cppcheck
 #:   make mutants      break it on purpose; a mutant that lives is a missing test
@@ -258,9 +260,8 @@ check-style:
 check-fmt:
 	@dev/fmt --check
 
-check-long: build $(UNIT) $(FUZZ)
-	@LOYALTY_LONG=1 dev/test
-	@dev/fuzz $(or $(SEC),300) $(or $(T),all)
+check-long: build $(UNIT_SAN) $(FUZZ)
+	@dev/long $(or $(SEC),60) $(or $(T),all)
 
 generated:
 	@dev/generated
