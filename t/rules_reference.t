@@ -21,7 +21,7 @@ my $json = JSON::XS->new->canonical->utf8->allow_nonref;
 
 plan skip_all => 'node is not installed: run dev/deps'
     if system("node --version >/dev/null 2>&1") != 0;
-plan tests => 15;
+plan tests => 16;
 
 my @cookbook = (@{ vectors('cookbook') }, @{ vectors('lines') });
 my @strict = @{ vectors('strict') };
@@ -57,6 +57,12 @@ cmp_ok(scalar @traced, '>=', 50, 'the vectors leave traces');
 my @answers = second(verify => map { '{"rule":' . $json->encode($_->{rule}) . ",\"trace\":$_->{raw}}" } @traced);
 is(scalar(grep { $_ ne 'true' } @answers), 0, 'which the second implementation recomputes');
 is(engine_verifies(@traced), 0, 'and the engine');
+
+# -- traces as the vectors have them, which the C units hold the engine to
+my @exact = @{ vectors('traces') };
+my @written = map { $json->decode($_) } second(several => map { $json->encode($_) } @exact);
+is_deeply([map { [map { $_->{trace} } @$_] } @written], [map { $_->{traces} } @exact],
+          'the second implementation writes the traces of the vectors');
 
 # -- faulty documents
 my @named = map { $json->decode($_) } second(check => map { line($_) } @faults);

@@ -36,7 +36,7 @@ enum {
     K_A, K_B, K_ONE, K_TWO, K_THREE, K_MIXED, K_EMPTY, K_N
 };
 
-#define CODE_MAX  12
+#define CODE_MAX  14
 
 typedef struct {
     const char  *name;
@@ -575,6 +575,61 @@ static const code_t  codes[] = {
       { { .op = RULE_I_CONST, .node = 1, .a = K_TRUE }, END } },
     { "a node", true,
       { { .op = RULE_I_CONST, .node = 0, .a = K_TRUE }, END } },
+
+    { "a jump right behind the code", false,
+      { CONST(K_TRUE), MACHINE(KEEP_TRUE, CODE_MAX), CONST(K_TRUE), END } },
+    { "two depths, alike as far as they go", false,
+      { CONST(K_TRUE), CONST(K_TRUE), MACHINE(KEEP_TRUE, 3),
+        MACHINE(ALL_TRUE, 2), END } },
+    { "paths that differ in the second value", false,
+      { CONST(K_TRUE), CONST(K_TRUE), MACHINE(JUMP_FALSE, 5), CONST(K_TRUE),
+        MACHINE(JUMP, 6), CONST(K_NUM), MACHINE(IF_END, 0),
+        MACHINE(ALL_TRUE, 2), END } },
+    { "paths of three values", true,
+      { CONST(K_TRUE), CONST(K_TRUE), CONST(K_TRUE), MACHINE(JUMP_FALSE, 6),
+        CONST(K_TRUE), MACHINE(JUMP, 7), CONST(K_TRUE), MACHINE(IF_END, 0),
+        MACHINE(ALL_TRUE, 3), END } },
+    { "a path that leaves other values on the stack", true,
+      { CONST(K_TRUE), CONST(K_TRUE), CONST(K_TRUE), CONST(K_TRUE),
+        MACHINE(JUMP_FALSE, 11), MACHINE(ALL_TRUE, 3), CONST(K_NUM),
+        CONST(K_NUM), OP(GT, 2), MACHINE(ALL_TRUE, 2), MACHINE(JUMP, 12),
+        MACHINE(ALL_TRUE, 3), END } },
+    { "the end of an if before any value", false,
+      { MACHINE(IF_END, 0), CONST(K_TRUE), END } },
+    { "a text without its sign", false,
+      { CONST(K_STR), OP(ABS, 1), CONST(K_STR), OP(EQ, 2), END } },
+    { "a product of a text", false,
+      { CONST(K_STR), CONST(K_NUM), OP(MUL, 2), CONST(K_STR), OP(EQ, 2),
+        END } },
+    { "a quotient of 12 places", true,
+      { CONST(K_NUM), CONST(K_NUM), { .op = RULE_OP_DIV, .node = 0xffff,
+                                      .x = 12, .b = 2 }, CONST(K_NUM),
+        OP(GT, 2), END } },
+    { "days from a number", false,
+      { CONST(K_NUM), CONST(K_DATE), OP(DAYS_BETWEEN, 2), CONST(K_NUM),
+        OP(EQ, 2), END } },
+    { "no such instruction, on a text", false,
+      { CONST(K_STR), I_(250, 0, 1), END } },
+    { "the fact behind the last", false,
+      { I_(RULE_I_FACT, RULE_F_DEFAULT_N, 0), CONST(K_STR), OP(EQ, 2),
+        END } },
+    { "in no literals", true, { CONST(K_STR), I_(RULE_OP_IN, K_N, 0), END } },
+    { "a list in lists", false,
+      { CONST(K_LIST), I_(RULE_OP_IN, K_MIXED, 1), END } },
+    { "an element of an empty list", true,
+      { CONST(K_EMPTY), EACH(SOME, 6), MACHINE(ELEMENT, 0), CONST(K_STR),
+        OP(EQ, 2), NEXT(SOME, 1, 2), END } },
+    { "a loop to nowhere", false,
+      { FACT(ORDER_LINES), EACH(SOME, 0), CONST(K_TRUE), NEXT(SOME, 1, 2),
+        END } },
+    { "an inner loop that ends with the outer", false,
+      { FACT(ORDER_LINES), EACH(SOME, 8), FACT(ORDER_LINES), EACH(SOME, 8),
+        CONST(K_TRUE), NEXT(SOME, 1, 4), OP(NOT, 1), NEXT(SOME, 1, 2),
+        END } },
+    { "the greatest by, of lists", false,
+      { FACT(ORDER_LINES), EACH(MAX_BY, 5), FIELD(QUANTITY),
+        FIELD(CATEGORIES), NEXT(MAX_BY, 2, 2), OP(COUNT, 0), CONST(K_NUM),
+        OP(GT, 2), END } },
 };
 
 
@@ -641,6 +696,38 @@ code(void)
         change;                                                               \
         is_int(load(&h, sizeof(h)), LY_OK, what);                             \
     } while (0)
+
+
+/* what stands behind the constants would be of the right kind */
+static void
+behind(void)
+{
+    hand_t  h;
+
+#define CODE(...)                                                             \
+    memcpy(h.ins, (rule_ins_t[CODE_MAX]) { __VA_ARGS__ }, sizeof(h.ins))
+#define ELEMENTS(first, count)                                                \
+    h.consts[K_LIST].n = (count);                                             \
+    h.consts[K_LIST].u.l.cells = (const rule_val_t *) (uintptr_t)             \
+                                 (h.p.off_const                               \
+                                  + (first) * sizeof(rule_val_t))
+
+    DENIED("a constant behind the last", h.nodes[0].off = RULE_K_BOOL;
+           CODE(CONST(K_N), END));
+    TAKEN("the last literal", h.consts[K_EMPTY] = h.consts[K_STR];
+          h.nodes[0].off = RULE_K_STR;
+          CODE(CONST(K_STR), I_(RULE_OP_IN, K_EMPTY, 1), END));
+    DENIED("a literal behind the last", h.consts[K_EMPTY] = h.consts[K_STR];
+           h.nodes[0].off = RULE_K_STR;
+           CODE(CONST(K_STR), I_(RULE_OP_IN, K_EMPTY, 2), END));
+    TAKEN("the element of a list of one", ELEMENTS(K_ONE, 1);
+          CODE(CONST(K_LIST), EACH(SOME, 6), MACHINE(ELEMENT, 0),
+               CONST(K_NUM), OP(EQ, 2), NEXT(SOME, 1, 2), END));
+    DENIED("an element that is a list", ELEMENTS(K_MIXED, 2);
+           CODE(CONST(K_LIST), EACH(SOME, 7), MACHINE(ELEMENT, 0),
+                OP(COUNT, 0), CONST(K_NUM), OP(GT, 2), NEXT(SOME, 1, 2),
+                END));
+}
 
 
 static void
@@ -999,6 +1086,7 @@ main(void)
     }
 
     lead();
+    behind();
     tables();
     constants();
     effects();

@@ -42,6 +42,63 @@ refuse(ly_arena_t *a)
 }
 
 
+/* large parts that find no room where small ones still do */
+static ly_str_t  document;
+
+/* a pattern whose % stands for n times one, a number and end */
+typedef struct {
+    const char  *pattern;
+    const char  *one;
+    const char  *end;
+    size_t       n;
+} large_t;
+
+
+static ly_str_t
+filled(const large_t *l)
+{
+    size_t       i;
+    ly_buf_t     b;
+    const char  *at;
+
+    ly_buf_init_arena(&b, arena, 1 << 20);
+    at = strchr(l->pattern, '%');
+    ly_buf_put(&b, l->pattern, (size_t) (at - l->pattern));
+
+    for (i = 1; i <= l->n; i++) {
+        ly_buf_cstr(&b, i > 1 ? "," : "");
+        ly_buf_cstr(&b, l->one);
+        ly_buf_uint(&b, i);
+        ly_buf_cstr(&b, l->end);
+    }
+
+    ly_buf_cstr(&b, at + 1);
+    ly_buf_byte(&b, '\0');
+
+    return rl_quoted(arena, (const char *) b.data);
+}
+
+
+static ly_err_t
+compile_document(ly_arena_t *a)
+{
+    rule_faults_t    f;
+    rule_program_t  *p;
+
+    return rule_compile(a, document, cat, 0, &p, &f);
+}
+
+
+static ly_err_t
+read_catalogue(ly_arena_t *a)
+{
+    rule_faults_t      f;
+    rule_catalogue_t  *c;
+
+    return rule_catalogue_parse(a, document, &c, &f);
+}
+
+
 static ly_err_t
 malformed(ly_arena_t *a)
 {
@@ -339,6 +396,35 @@ prepare(void)
 int
 main(void)
 {
+    size_t  i;
+
+#define WITH(rest)                                                            \
+    "{'trigger':{'event':'a'},'effects':[{'type':'fixed','wallet':'p',"       \
+    "'points':1}]," rest "}"
+
+    static const large_t  documents[] = {
+        { "{'trigger':{'event':'a','sources':[%]},'effects':[{'type':'fixed',"
+          "'wallet':'p','points':1}]}", "'s", "'", 100 },
+        { "{'trigger':{'event':'a'},'effects':[{'type':'table','wallet':'p',"
+          "'of':'order.total','steps':[%]}]}", "{'points':1,'from':", "}",
+          100 },
+        { "{'trigger':{'event':'a'},'effects':[{'type':'rate','wallet':'p',"
+          "'points':1,'per':{'amount':1}},{'type':'line_bonus','wallet':'p',"
+          "'points':1}],'segments':[%]}", "'s", "'", 1 },
+        { WITH("'condition':{'some':[[%],true]}"), "'s", "'", 300 },
+        { WITH("'condition':{'tier':[%]}"), "'s", "'", 400 },
+        { WITH("'condition':{'===':[{'if':[%,'z']},'x']}"), "true,'s", "'",
+          200 },
+        { WITH("'condition':{'>':[{'count_in_window':['a',%]},1]}"), "'P",
+          "D'", 1 }
+    };
+    static const large_t  catalogues[] = {
+        { "{'extends':'default','facts':[{'name':'a.x','type':'enum',"
+          "'values':[%]}]}", "'v", "'", 900 },
+        { "{'extends':'default','facts':[{'name':'a.x','type':'list','of':{"
+          "'fields':[%]}}]}", "{'type':'int','name':'x", "'}", 64 }
+    };
+
     arena = ly_arena_create((size_t) 64 << 20, NULL);
 
     if (arena == NULL || rule_catalogue_default(arena, &cat) != LY_OK
@@ -349,6 +435,17 @@ main(void)
 
     each("compile", compile);
     each("refuse", refuse);
+
+    for (i = 0; i < ly_countof(documents); i++) {
+        document = filled(&documents[i]);
+        each("a large document", compile_document);
+    }
+
+    for (i = 0; i < ly_countof(catalogues); i++) {
+        document = filled(&catalogues[i]);
+        each("a large catalogue", read_catalogue);
+    }
+
     each("not JSON", malformed);
     each("a catalogue", catalogue);
     each("the default catalogue", catalogue_default);

@@ -428,6 +428,8 @@ static const refused_t  conditions[] = {
     { "{'if':[true,true,true,true]}", "op.arity", "" },
     { "{'==':[{'+':[1,1],'-':[1]},null]}", "op.shape", "/==/0" },
     { "{'==':['a',null]}", "null.refused", "/==/1" },
+    { "{'===':[{'var':''},'x']}", "fact.unknown", "/===/0" },
+    { "{'===':[{'var':'line_id'},'x']}", "fact.unknown", "/===/0" },
     { "{'==':[{'has':['member.tier']},null]}", "null.refused", "/==/1" },
 };
 
@@ -562,6 +564,38 @@ bound(const char *name, ly_str_t json, const char *code)
 }
 
 
+#define WHOLE  "{" TRIGGER "," EFFECTS ","
+
+/* a condition within n operators */
+static ly_str_t
+deep(size_t n, const char *condition)
+{
+    size_t    i;
+    ly_buf_t  b;
+
+    ly_buf_init_arena(&b, arena, 1 << 16);
+    ly_buf_cstr(&b, WHOLE "'condition':");
+
+    for (i = 0; i < n; i++) {
+        ly_buf_cstr(&b, "{'!':");
+    }
+
+    ly_buf_cstr(&b, condition);
+
+    for (i = 0; i <= n; i++) {
+        ly_buf_byte(&b, '}');
+    }
+
+    ly_buf_byte(&b, '\0');
+
+    return rl_quoted(arena, (const char *) b.data);
+}
+
+
+#define CURRENCY    "{'var':'order.currency'}"
+#define TIER_IN(x)  "{'in':[{'var':'member.tier'},[" x "," CURRENCY "]]}"
+#define IF_AB       "{'if':[true,'a','b']}"
+
 static void
 bounds(void)
 {
@@ -572,8 +606,6 @@ bounds(void)
 
     rule_faults_t    f;
     rule_program_t  *p;
-
-#define WHOLE  "{" TRIGGER "," EFFECTS ","
 
     bound("100 sources", repeated("{'trigger':{'event':'a','sources':[", "'s'",
                                   100, "]}," EFFECTS "}"), "");
@@ -626,6 +658,15 @@ bounds(void)
     ly_buf_byte(&b, '\0');
     bound("4097 bytes of text", rl_quoted(arena, (const char *) b.data),
           "bound.text");
+
+    bound("an in of fields, 32 deep", deep(29, TIER_IN("'a'")), "");
+    bound("33 deep", deep(30, TIER_IN("'a'")), "bound.depth");
+    bound("with an if, 32 deep", deep(28, TIER_IN(IF_AB)), "");
+    bound("with an if, 33 deep", deep(29, TIER_IN(IF_AB)), "bound.depth");
+
+    json = repeated(WHOLE "'condition':{'and':[", "{'!':true}", 300, "]}}");
+    ok(rule_compile(arena, json, cat, 0, &p, &f) == LY_LIMIT && f.n == 1,
+       "too many nodes are told once");
 
     /* 64 counters; the same one twice is one */
     for (said = 64; said <= 65; said++) {
@@ -907,6 +948,115 @@ of_catalogues(void)
 }
 
 
+/* the digests that the second implementation gives the same facts */
+static void
+digests(void)
+{
+    char               hex[2 * RULE_DIGEST_LEN + 1];
+    size_t             i, k;
+    rule_faults_t      f;
+    rule_catalogue_t  *c[2];
+
+    static const char        facts[] =
+        CAT("{'name':'a.x','type':'int','unit':'m'},{'name':'z.m','type':"
+            "'money','currency':'EUR','nullable':true},{'name':'member.tier',"
+            "'type':'enum','values':['a','b','c'],'ordered':true},{'name':"
+            "'b.l','type':'list','of':{'fields':[{'name':'q','type':'int'},{"
+            "'name':'p','type':'decimal'}]}},{'name':'b.s','type':'list','of'"
+            ":'string','from':'state','path':'y.z'},{'name':'b.e','type':"
+            "'enum','values':['one']},{'name':'b.k','type':'list','of':{"
+            "'fields':[{'name':'only','type':'string'}]}}");
+    static const char *const  want[] = {
+        "42dd6dbf90ebc3b1ab4cdef36e4a22de02e3f4b6ae9dfe691c63192c3660331c",
+        "7b85f26259a8b5374c0fd622e0c878e51f355779981657611eb9addb4fdfda38"
+    };
+
+    c[0] = cat;
+    is_int(rule_catalogue_parse(arena, rl_quoted(arena, facts), &c[1], &f),
+           LY_OK, "a catalogue with every member");
+
+    for (i = 0; i < ly_countof(want); i++) {
+        for (k = 0; k < RULE_DIGEST_LEN; k++) {
+            (void) snprintf(hex + 2 * k, 3, "%02x",
+                            rule_catalogue_digest(c[i])[k]);
+        }
+
+        is_str(ly_str_c(hex), ly_str_c(want[i]), "its digest");
+    }
+}
+
+
+/* enums are of one kind if their values are; names are told apart */
+static void
+kinds(void)
+{
+    size_t             i;
+    ly_err_t           err;
+    ly_arena_t        *a;
+    rule_faults_t      f;
+    rule_program_t    *p;
+    rule_catalogue_t  *c;
+
+    static const char  facts[] =
+        CAT("{'name':'e.ab','type':'enum','values':['a','b']},{'name':'e.xb',"
+            "'type':'enum','values':['x','b']},{'name':'e.ay','type':'enum',"
+            "'values':['a','y']},{'name':'e.ba','type':'enum','values':['a',"
+            "'b']},{'name':'e.abc','type':'enum','values':['a','b','c']},{"
+            "'name':'e.ord','type':'enum','values':['a','b'],'ordered':true},{"
+            "'name':'e.l','type':'list','of':{'fields':[{'name':'e','type':"
+            "'enum','values':['a','b']}]}},{'name':'member.tier','type':"
+            "'enum','values':['a','b']}");
+
+#define SAME(x)  "{'===':[{'var':'e.ab'},{'var':'" x "'}]}"
+
+    static const refused_t  rules[] = {
+        { SAME("e.ba"), "", "" },
+        { SAME("e.xb"), "type.mismatch", "/===/1" },
+        { SAME("e.ay"), "type.mismatch", "/===/1" },
+        { SAME("e.abc"), "type.mismatch", "/===/1" },
+        { "{'>':[{'var':'e.ord'},'a']}", "", "" },
+        { "{'>':[{'var':'e.ab'},'a']}", "type.mismatch", "/>/0" },
+        { "{'===':[{'var':'e.ab'},'c']}", "enum.unknown", "/===/1" },
+        { "{'===':[{'var':'e.ab'},1]}", "type.mismatch", "/===/1" },
+        { "{'tier':['a']}", "", "" },
+        { "{'tier':['c']}", "enum.unknown", "/tier/0" },
+        { "{'===':[{'max_by':[{'var':'e.l'},{'var':'e'}]},'a']}",
+          "type.mismatch", "/===/0/max_by/1" },
+        { "{'===':[{'var':''},'x']}", "fact.unknown", "/===/0" }
+    };
+
+    a = ly_arena_create((size_t) 8 << 20, NULL);
+
+    if (rule_catalogue_parse(arena, rl_quoted(arena, facts), &c, &f)
+        != LY_OK)
+    {
+        ok(false, "a catalogue of enums");
+        return;
+    }
+
+    for (i = 0; i < ly_countof(rules); i++) {
+        ly_arena_reset(a);
+        err = rule_compile(a, rl_condition(a, rl_quoted(a, rules[i].json)), c,
+                           0, &p, &f);
+        ok(*rules[i].code == '\0' ? err == LY_OK
+           : err == LY_PARSE && first_is(&f, &rules[i], "/condition"),
+           "%s %s", rules[i].json, rules[i].code);
+    }
+
+    is_int(rule_compile(a, rl_condition(a, rl_quoted(a, "{'var':'nope'}")), c,
+                        0, &p, &f), LY_PARSE, "no such fact");
+    is_str(f.fault[0].expected, ly_str("a fact of the catalogue"), "is told");
+    is_int(rule_compile(a, rl_condition(a, rl_quoted(a, "{'some':[{'var':"
+                                                     "'e.l'},{'var':'nope'}"
+                                                     "]}")), c, 0, &p, &f),
+           LY_PARSE, "no such field");
+    is_str(f.fault[0].expected,
+           ly_str("a field of the element or a fact of the catalogue"),
+           "is told");
+    ly_arena_destroy(a);
+}
+
+
 int
 main(void)
 {
@@ -919,6 +1069,8 @@ main(void)
     documents_and_conditions();
     bounds();
     of_catalogues();
+    digests();
+    kinds();
     ly_arena_destroy(arena);
 
     return tap_done();

@@ -71,7 +71,7 @@ static const char *const  rule_type_names[] = {
 const char *
 rule_type_name(unsigned type)
 {
-    return rule_type_names[type];
+    return type < ly_countof(rule_type_names) ? rule_type_names[type] : "";
 }
 
 
