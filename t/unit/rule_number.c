@@ -419,7 +419,8 @@ values(void)
     rule_buf_dec(&b, (ly_dec_t) { 5, 18 });
     is_str(ly_buf_view(&b), ly_str("0.000000000000000005"), "18 places");
     ok(strcmp(rule_type_name(RULE_T_MONEY), "money") == 0
-       && strcmp(rule_type_name(RULE_T_LSTR + 1), "") == 0, "the names of types");
+       && strcmp(rule_type_name(RULE_T_LSTR + 1), "") == 0,
+       "the names of types");
 }
 
 
