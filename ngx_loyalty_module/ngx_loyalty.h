@@ -445,20 +445,6 @@ ngx_str_t *ngx_loyalty_route_name(ngx_uint_t n);
       "Hints published to other hosts.")                                      \
     X(REDIS_ERRORS, "redis_errors_total", "counter",                          \
       "Redis connections lost or refused.")                                   \
-    X(DB_CALLS, "database_calls_total", "counter",                            \
-      "Functions called in the database.")                                    \
-    X(DB_ERRORS, "database_errors_total", "counter",                          \
-      "Calls that failed with an error of the database.")                     \
-    X(DB_RETRIES, "database_retries_total", "counter",                        \
-      "Calls sent once more.")                                                \
-    X(DB_CONNECTS, "database_connects_total", "counter",                      \
-      "Connections opened to the database.")                                  \
-    X(DB_LOST, "database_lost_total", "counter",                              \
-      "Connections to the database lost.")                                    \
-    X(DB_UNKNOWN, "database_outcome_unknown_total", "counter",                \
-      "Writes answered 503 because their outcome is not known.")              \
-    X(DB_REFUSED, "database_queue_refused_total", "counter",                  \
-      "Calls refused because the queue was full.")                            \
     X(WAITS, "waits_total", "counter",                                        \
       "Requests that waited for the worker.")                                 \
     X(WAITS_ELAPSED, "waits_elapsed_total", "counter",                        \
@@ -470,11 +456,7 @@ ngx_str_t *ngx_loyalty_route_name(ngx_uint_t n);
     X(BODY_REFUSED, "body_budget_refused_total", "counter",                   \
       "Requests refused because the body budget was spent.")                  \
     X(BUGS, "internal_errors_total", "counter",                               \
-      "Broken promises: answers 500 with an alert in the error log.")         \
-    X(G_DB_OPEN, "database_connections", "gauge",                             \
-      "Connections to the database that are open.")                           \
-    X(G_DB_QUEUED, "database_queued", "gauge",                                \
-      "Calls that wait for a connection.")                                    \
+      "Answers 500: the error log says why.")         \
     X(G_WAITERS, "waiters", "gauge",                                          \
       "Requests that wait for the worker.")                                   \
     X(G_BODY_BYTES, "body_bytes", "gauge",                                    \
@@ -493,6 +475,15 @@ typedef enum {
  */
 void ngx_loyalty_metric_add(ngx_loyalty_metric_e metric, ngx_atomic_int_t n);
 #define ngx_loyalty_metric(id)  ngx_loyalty_metric_add(NGX_LOYALTY_M_ ## id, 1)
+
+
+/* the pools of connections, in the metrics */
+enum {
+    NGX_LOYALTY_POOL_READ = 0,
+    NGX_LOYALTY_POOL_WRITE,
+    NGX_LOYALTY_POOL_DIRECTORY,
+    NGX_LOYALTY_POOL_COUNT
+};
 
 
 #endif /* NGX_LOYALTY_H_INCLUDED_ */

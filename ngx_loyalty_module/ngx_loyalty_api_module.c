@@ -466,6 +466,13 @@ ngx_loyalty_api_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
+    ngx_loyalty_zone_pool_conf(lmcf->zone->data, lmcf->local->process,
+                               NGX_LOYALTY_POOL_READ,
+                               &ngx_loyalty_process.read_conf);
+    ngx_loyalty_zone_pool_conf(lmcf->zone->data, lmcf->local->process,
+                               NGX_LOYALTY_POOL_WRITE,
+                               &ngx_loyalty_process.write_conf);
+
     ngx_str_set(&ngx_loyalty_process.read_conf.name, "read");
     ngx_loyalty_process.read_conf.depth = NGX_LOYALTY_READ_DEPTH;
     ngx_loyalty_process.read_conf.queue = NGX_LOYALTY_READ_QUEUE;

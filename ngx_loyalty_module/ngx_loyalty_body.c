@@ -216,6 +216,7 @@ ngx_loyalty_body_append(ngx_loyalty_api_t *api, u_char *data, size_t len)
 
         if (ngx_loyalty_body_total + size - api->body_held > lmcf->body_budget)
         {
+            ngx_loyalty_metric(BODY_REFUSED);
             return ngx_loyalty_api_fault(api, "overloaded",
                                          "Too many large requests at once.");
         }
@@ -230,6 +231,8 @@ ngx_loyalty_body_append(ngx_loyalty_api_t *api, u_char *data, size_t len)
             ngx_free(api->body);
         }
 
+        ngx_loyalty_metric_add(NGX_LOYALTY_M_G_BODY_BYTES,
+                               (ngx_atomic_int_t) (size - api->body_held));
         ngx_loyalty_body_total += size - api->body_held;
         api->body_held = size;
         api->body = p;
@@ -254,6 +257,11 @@ ngx_loyalty_body_release(ngx_loyalty_api_t *api)
     if (api->body) {
         ngx_free(api->body);
         api->body = NULL;
+    }
+
+    if (api->body_held) {
+        ngx_loyalty_metric_add(NGX_LOYALTY_M_G_BODY_BYTES,
+                               -(ngx_atomic_int_t) api->body_held);
     }
 
     ngx_loyalty_body_total -= api->body_held;

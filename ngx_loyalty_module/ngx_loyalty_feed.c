@@ -122,6 +122,9 @@ ngx_loyalty_feed_init_process(ngx_cycle_t *cycle,
     conf->timeout = NGX_LOYALTY_FEED_TIMEOUT;
     conf->statement_timeout = NGX_LOYALTY_FEED_TIMEOUT - 1000;
 
+    ngx_loyalty_zone_pool_conf(lmcf->zone->data, local->process,
+                               NGX_LOYALTY_POOL_DIRECTORY, conf);
+
     local->directory = ngx_loyalty_pg_create(cycle, conf);
     if (local->directory == NULL) {
         return NGX_ERROR;

@@ -16,7 +16,7 @@ typedef struct {
 #define NGX_LOYALTY_HEALTH_LIVE   1
 #define NGX_LOYALTY_HEALTH_READY  2
 
-#define NGX_LOYALTY_G_FIRST  NGX_LOYALTY_M_G_DB_OPEN
+#define NGX_LOYALTY_G_FIRST  NGX_LOYALTY_M_G_WAITERS
 
 
 static ngx_int_t ngx_loyalty_metrics_handler(ngx_http_request_t *r);
@@ -26,6 +26,10 @@ static ngx_int_t ngx_loyalty_metrics_send(ngx_http_request_t *r,
     ngx_uint_t status, ngx_buf_t *b, const char *type);
 static size_t ngx_loyalty_metrics_size(ngx_loyalty_zone_t *zone);
 static u_char *ngx_loyalty_metrics_counters(u_char *p, u_char *last,
+    ngx_loyalty_zone_t *zone);
+static ngx_atomic_int_t ngx_loyalty_metrics_gauge(ngx_loyalty_zone_t *zone,
+    ngx_uint_t pool, ngx_uint_t i);
+static u_char *ngx_loyalty_metrics_pools(u_char *p, u_char *last,
     ngx_loyalty_zone_t *zone);
 static u_char *ngx_loyalty_metrics_requests(u_char *p, u_char *last,
     ngx_loyalty_zone_t *zone);
@@ -58,6 +62,22 @@ static const struct {
     NGX_LOYALTY_METRICS(NGX_LOYALTY_METRIC_ROW)
 };
 #undef NGX_LOYALTY_METRIC_ROW
+
+
+#define NGX_LOYALTY_METRIC_POOL(id, name, kind, help)                         \
+    { "database_" name, kind, help },
+static const struct {
+    const char  *name;
+    const char  *kind;
+    const char  *help;
+} ngx_loyalty_metric_pools[] = {
+    NGX_LOYALTY_PG_STATS(NGX_LOYALTY_METRIC_POOL)
+};
+#undef NGX_LOYALTY_METRIC_POOL
+
+static const char *const  ngx_loyalty_pool_names[NGX_LOYALTY_POOL_COUNT] = {
+    "read", "write", "directory"
+};
 
 
 static ngx_command_t  ngx_loyalty_metrics_commands[] = {
@@ -172,6 +192,11 @@ ngx_loyalty_metrics_log(ngx_http_request_t *r)
 
     route = ctx->route ? ctx->route->index : NGX_LOYALTY_ROUTES_MAX;
     class = r->err_status ? r->err_status : r->headers_out.status;
+
+    if (class == NGX_HTTP_INTERNAL_SERVER_ERROR) {
+        ngx_loyalty_metric(BUGS);
+    }
+
     class = class >= 100 && class < 600 ? class / 100 : 0;
 
     (void) ngx_atomic_fetch_add(&zone->requests[route][class], 1);
@@ -236,6 +261,7 @@ ngx_loyalty_metrics_handler(ngx_http_request_t *r)
     last = b->end;
 
     b->last = ngx_loyalty_metrics_counters(b->last, last, zone);
+    b->last = ngx_loyalty_metrics_pools(b->last, last, zone);
     b->last = ngx_loyalty_metrics_requests(b->last, last, zone);
     b->last = ngx_loyalty_metrics_histogram(b->last, last, "request",
                                             "Time of requests.",
@@ -295,6 +321,8 @@ ngx_loyalty_metrics_size(ngx_loyalty_zone_t *zone)
                 + NGX_ATOMIC_T_LEN;
     }
 
+    size += NGX_LOYALTY_PG_STAT_COUNT * (256 + NGX_LOYALTY_POOL_COUNT * 128);
+
     return size + (NGX_LOYALTY_ROUTES_MAX + 1) * 6 * 160;
 }
 
@@ -329,6 +357,58 @@ ngx_loyalty_metrics_counters(u_char *p, u_char *last, ngx_loyalty_zone_t *zone)
                          ngx_loyalty_metric_rows[i].name,
                          ngx_loyalty_metric_rows[i].kind,
                          ngx_loyalty_metric_rows[i].name, (int64_t) v);
+    }
+
+    return p;
+}
+
+
+static ngx_atomic_int_t
+ngx_loyalty_metrics_gauge(ngx_loyalty_zone_t *zone, ngx_uint_t pool,
+    ngx_uint_t i)
+{
+    ngx_uint_t        n;
+    ngx_atomic_int_t  v;
+
+    i -= NGX_LOYALTY_PG_FIRST_GAUGE;
+    v = 0;
+
+    for (n = 0; n < NGX_LOYALTY_PROCESSES; n++) {
+        if (zone->processes[n].pid) {
+            v += (ngx_atomic_int_t) zone->processes[n].pools[pool][i];
+        }
+    }
+
+    return v;
+}
+
+
+static u_char *
+ngx_loyalty_metrics_pools(u_char *p, u_char *last, ngx_loyalty_zone_t *zone)
+{
+    ngx_uint_t        i, pool;
+    ngx_atomic_int_t  v;
+
+    for (i = 0; i < NGX_LOYALTY_PG_STAT_COUNT; i++) {
+
+        p = ngx_slprintf(p, last,
+                         "# HELP loyalty_%s %s\n"
+                         "# TYPE loyalty_%s %s\n",
+                         ngx_loyalty_metric_pools[i].name,
+                         ngx_loyalty_metric_pools[i].help,
+                         ngx_loyalty_metric_pools[i].name,
+                         ngx_loyalty_metric_pools[i].kind);
+
+        for (pool = 0; pool < NGX_LOYALTY_POOL_COUNT; pool++) {
+
+            v = i < NGX_LOYALTY_PG_FIRST_GAUGE
+                ? (ngx_atomic_int_t) zone->pools[pool][i]
+                : ngx_loyalty_metrics_gauge(zone, pool, i);
+
+            p = ngx_slprintf(p, last, "loyalty_%s{pool=\"%s\"} %L\n",
+                             ngx_loyalty_metric_pools[i].name,
+                             ngx_loyalty_pool_names[pool], (int64_t) v);
+        }
     }
 
     return p;

@@ -77,7 +77,7 @@ struct ngx_loyalty_pg_s {
     unsigned                      closing : 1;
     const char                   *keywords[NGX_LOYALTY_PG_KEYWORDS];
     const char                   *values[NGX_LOYALTY_PG_KEYWORDS];
-    ngx_loyalty_pg_stat_t         stat;
+    ngx_atomic_int_t              stat[NGX_LOYALTY_PG_STAT_COUNT];
     ngx_loyalty_pg_conn_t         conns[NGX_LOYALTY_PG_CONNECTIONS];
 };
 
@@ -90,6 +90,9 @@ enum {
 
 
 static ngx_int_t ngx_loyalty_pg_options(ngx_loyalty_pg_t *pg);
+static void ngx_loyalty_pg_count(ngx_loyalty_pg_t *pg,
+    ngx_loyalty_pg_stat_e i, ngx_atomic_int_t n);
+static void ngx_loyalty_pg_waits(ngx_loyalty_pg_t *pg, ngx_int_t n);
 static void ngx_loyalty_pg_connect(ngx_loyalty_pg_conn_t *conn);
 static ngx_int_t ngx_loyalty_pg_register(ngx_loyalty_pg_conn_t *conn);
 static void ngx_loyalty_pg_poll(ngx_loyalty_pg_conn_t *conn);
@@ -345,6 +348,9 @@ ngx_loyalty_pg_destroy(ngx_loyalty_pg_t *pg)
 
     pg->closing = 1;
 
+    /* the process' place in shared memory may be another's by now */
+    pg->conf->gauges = NULL;
+
     for (i = 0; i < pg->conf->connections; i++) {
         conn = &pg->conns[i];
 
@@ -390,13 +396,13 @@ ngx_loyalty_pg_call(ngx_loyalty_pg_t *pg, ngx_loyalty_pg_call_t *call)
         return NGX_DECLINED;
     }
 
-    if (pg->failing && pg->stat.connected == 0) {
-        pg->stat.down++;
+    if (pg->failing && pg->stat[NGX_LOYALTY_PG_N_OPEN] == 0) {
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_DOWN, 1);
         return NGX_DECLINED;
     }
 
     if (pg->nwaiting >= pg->conf->queue && pg->nwaiting > 0) {
-        pg->stat.busy++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_BUSY, 1);
         return NGX_BUSY;
     }
 
@@ -457,8 +463,7 @@ ngx_loyalty_pg_cancel(ngx_loyalty_pg_call_t *call)
     ngx_queue_remove(&slot->queue);
     ngx_queue_insert_head(&pg->free, &slot->queue);
 
-    pg->nwaiting--;
-    pg->stat.queued = pg->nwaiting;
+    ngx_loyalty_pg_waits(pg, -1);
 
     if (pg->nwaiting == 0 && pg->timer.timer_set) {
         ngx_del_timer(&pg->timer);
@@ -492,14 +497,33 @@ ngx_loyalty_pg_value(ngx_loyalty_pg_result_t *res, ngx_uint_t row,
 ngx_uint_t
 ngx_loyalty_pg_ready(ngx_loyalty_pg_t *pg)
 {
-    return pg && pg->stat.connected > 0;
+    return pg && pg->stat[NGX_LOYALTY_PG_N_OPEN] > 0;
 }
 
 
-const ngx_loyalty_pg_stat_t *
-ngx_loyalty_pg_stat(ngx_loyalty_pg_t *pg)
+static void
+ngx_loyalty_pg_count(ngx_loyalty_pg_t *pg, ngx_loyalty_pg_stat_e i,
+    ngx_atomic_int_t n)
 {
-    return &pg->stat;
+    pg->stat[i] += n;
+
+    if (i < NGX_LOYALTY_PG_FIRST_GAUGE) {
+        if (pg->conf->counters) {
+            (void) ngx_atomic_fetch_add(&pg->conf->counters[i], n);
+        }
+
+    } else if (pg->conf->gauges) {
+        pg->conf->gauges[i - NGX_LOYALTY_PG_FIRST_GAUGE]
+            = (ngx_atomic_uint_t) pg->stat[i];
+    }
+}
+
+
+static void
+ngx_loyalty_pg_waits(ngx_loyalty_pg_t *pg, ngx_int_t n)
+{
+    pg->nwaiting += n;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_QUEUED, n);
 }
 
 
@@ -517,7 +541,7 @@ ngx_loyalty_pg_connect(ngx_loyalty_pg_conn_t *conn)
     conn->nulls = 0;
     conn->state = NGX_LOYALTY_PG_CONNECTING;
 
-    pg->stat.connects++;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_CONNECTS, 1);
 
     conn->db = PQconnectStartParams(pg->keywords, pg->values, 0);
 
@@ -658,7 +682,7 @@ ngx_loyalty_pg_up(ngx_loyalty_pg_conn_t *conn)
                       "loyalty database \"%V\" is back", &pg->conf->name);
     }
 
-    pg->stat.connected++;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_OPEN, 1);
     pg->failing = 0;
     pg->backoff = NGX_LOYALTY_PG_BACKOFF_MIN;
 
@@ -673,7 +697,7 @@ ngx_loyalty_pg_failed(ngx_loyalty_pg_conn_t *conn, const char *what)
     ngx_loyalty_pg_t  *pg;
 
     pg = conn->pg;
-    pg->stat.connect_errors++;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_CONNECT_ERRORS, 1);
 
     /* the first failure only: then there is silence until it is back */
 
@@ -697,7 +721,7 @@ ngx_loyalty_pg_failed(ngx_loyalty_pg_conn_t *conn, const char *what)
         pg->backoff = ngx_min(pg->backoff * 2, NGX_LOYALTY_PG_BACKOFF_MAX);
     }
 
-    if (pg->stat.connected == 0) {
+    if (pg->stat[NGX_LOYALTY_PG_N_OPEN] == 0) {
         ngx_loyalty_pg_post(pg);
     }
 }
@@ -740,7 +764,7 @@ ngx_loyalty_pg_close(ngx_loyalty_pg_conn_t *conn)
     }
 
     if (conn->state == NGX_LOYALTY_PG_UP) {
-        conn->pg->stat.connected--;
+        ngx_loyalty_pg_count(conn->pg, NGX_LOYALTY_PG_N_OPEN, -1);
     }
 
     conn->state = NGX_LOYALTY_PG_CLOSED;
@@ -771,7 +795,7 @@ ngx_loyalty_pg_lost(ngx_loyalty_pg_conn_t *conn)
                       conn->nsent, &message);
     }
 
-    pg->stat.lost++;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_LOST, 1);
 
     ngx_loyalty_pg_close(conn);
 
@@ -784,7 +808,7 @@ ngx_loyalty_pg_lost(ngx_loyalty_pg_conn_t *conn)
         slot = ngx_queue_data(q, ngx_loyalty_pg_slot_t, queue);
 
         conn->nsent--;
-        pg->stat.in_flight--;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_IN_FLIGHT, -1);
         slot->conn = NULL;
 
         PQclear(slot->result);
@@ -802,7 +826,7 @@ ngx_loyalty_pg_lost(ngx_loyalty_pg_conn_t *conn)
 
         slot->again = 1;
         slot->deadline = ngx_current_msec + pg->conf->timeout;
-        pg->stat.repeated++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_REPEATED, 1);
 
         ngx_loyalty_pg_wait(pg, slot, 1);
     }
@@ -824,8 +848,7 @@ ngx_loyalty_pg_wait(ngx_loyalty_pg_t *pg, ngx_loyalty_pg_slot_t *slot,
         ngx_queue_insert_tail(&pg->waiting, &slot->queue);
     }
 
-    pg->nwaiting++;
-    pg->stat.queued = pg->nwaiting;
+    ngx_loyalty_pg_waits(pg, 1);
 
     if (!pg->timer.timer_set) {
         ngx_add_timer(&pg->timer, pg->conf->timeout);
@@ -859,8 +882,7 @@ ngx_loyalty_pg_dispatch(ngx_loyalty_pg_t *pg)
         }
 
         ngx_queue_remove(q);
-        pg->nwaiting--;
-        pg->stat.queued = pg->nwaiting;
+        ngx_loyalty_pg_waits(pg, -1);
 
         if (ngx_loyalty_pg_send(conn, slot) != NGX_OK) {
 
@@ -997,13 +1019,19 @@ ngx_loyalty_pg_send(ngx_loyalty_pg_conn_t *conn, ngx_loyalty_pg_slot_t *slot)
     pg = conn->pg;
     st = slot->statement;
 
+    if (!slot->sent && ngx_current_msec != slot->start) {
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_QUEUE_MS,
+                             (ngx_atomic_int_t)
+                             (ngx_current_msec - slot->start));
+    }
+
     slot->conn = conn;
     slot->sent = 1;
     slot->preparing = 0;
 
     ngx_queue_insert_tail(&conn->sent, &slot->queue);
     conn->nsent++;
-    pg->stat.in_flight++;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_IN_FLIGHT, 1);
 
     conn->c->idle = 0;
 
@@ -1188,7 +1216,7 @@ ngx_loyalty_pg_synced(ngx_loyalty_pg_conn_t *conn, ngx_loyalty_pg_slot_t *slot)
 
     ngx_queue_remove(&slot->queue);
     conn->nsent--;
-    pg->stat.in_flight--;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_IN_FLIGHT, -1);
     slot->conn = NULL;
 
     /* the timer measures progress; adding it again is lazy */
@@ -1263,7 +1291,7 @@ ngx_loyalty_pg_repeat(ngx_loyalty_pg_conn_t *conn, ngx_loyalty_pg_slot_t *slot)
 
     PQclear(slot->result);
     slot->result = NULL;
-    pg->stat.repeated++;
+    ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_REPEATED, 1);
 
     ngx_loyalty_pg_wait(pg, slot, 1);
     ngx_loyalty_pg_post(pg);
@@ -1293,14 +1321,14 @@ ngx_loyalty_pg_answer(ngx_loyalty_pg_t *pg, ngx_loyalty_pg_slot_t *slot,
     switch (outcome) {
 
     case NGX_LOYALTY_PG_OK:
-        pg->stat.calls++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_CALLS, 1);
         res.native = native;
         res.rows = (ngx_uint_t) PQntuples(native);
         res.columns = (ngx_uint_t) PQnfields(native);
         break;
 
     case NGX_LOYALTY_PG_REFUSED:
-        pg->stat.refused++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_REFUSED, 1);
 
         state = native ? PQresultErrorField(native, PG_DIAG_SQLSTATE) : NULL;
         (void) ngx_cpystrn((u_char *) res.sqlstate,
@@ -1320,15 +1348,15 @@ ngx_loyalty_pg_answer(ngx_loyalty_pg_t *pg, ngx_loyalty_pg_slot_t *slot,
         break;
 
     case NGX_LOYALTY_PG_BUSY:
-        pg->stat.busy++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_BUSY, 1);
         break;
 
     case NGX_LOYALTY_PG_DOWN:
-        pg->stat.down++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_DOWN, 1);
         break;
 
     case NGX_LOYALTY_PG_UNKNOWN:
-        pg->stat.unknown++;
+        ngx_loyalty_pg_count(pg, NGX_LOYALTY_PG_N_UNKNOWN, 1);
         break;
     }
 
@@ -1356,8 +1384,7 @@ ngx_loyalty_pg_fail_waiting(ngx_loyalty_pg_t *pg)
         ngx_queue_remove(q);
         slot = ngx_queue_data(q, ngx_loyalty_pg_slot_t, queue);
 
-        pg->nwaiting--;
-        pg->stat.queued = pg->nwaiting;
+        ngx_loyalty_pg_waits(pg, -1);
 
         ngx_loyalty_pg_answer(pg, slot, slot->sent ? NGX_LOYALTY_PG_UNKNOWN
                                                    : NGX_LOYALTY_PG_DOWN);
@@ -1414,7 +1441,7 @@ ngx_loyalty_pg_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    conn->pg->stat.timeouts++;
+    ngx_loyalty_pg_count(conn->pg, NGX_LOYALTY_PG_N_TIMEOUTS, 1);
 
     ngx_loyalty_pg_lost(conn);
 }
@@ -1462,8 +1489,7 @@ ngx_loyalty_pg_waiting_handler(ngx_event_t *ev)
         ngx_queue_remove(q);
         slot = ngx_queue_data(q, ngx_loyalty_pg_slot_t, queue);
 
-        pg->nwaiting--;
-        pg->stat.queued = pg->nwaiting;
+        ngx_loyalty_pg_waits(pg, -1);
 
         ngx_loyalty_pg_answer(pg, slot, slot->sent ? NGX_LOYALTY_PG_UNKNOWN
                                                    : NGX_LOYALTY_PG_BUSY);
@@ -1518,7 +1544,7 @@ ngx_loyalty_pg_posted_handler(ngx_event_t *ev)
         }
     }
 
-    if (pg->failing && pg->stat.connected == 0) {
+    if (pg->failing && pg->stat[NGX_LOYALTY_PG_N_OPEN] == 0) {
         ngx_loyalty_pg_fail_waiting(pg);
         return;
     }

@@ -111,6 +111,52 @@ struct ngx_loyalty_pg_call_s {
 };
 
 
+/*
+ * What a pool counts since the start of its process, and behind FIRST_GAUGE
+ * its state now.  X(id, name, kind, help): loyalty_database_<name>{pool}.
+ */
+#define NGX_LOYALTY_PG_STATS(X)                                               \
+    X(CALLS, "calls_total", "counter",                                        \
+      "Calls that the database answered.")                                    \
+    X(REFUSED, "errors_total", "counter",                                     \
+      "Calls that ended with an error of the database.")                      \
+    X(REPEATED, "retries_total", "counter",                                   \
+      "Calls sent once more.")                                                \
+    X(BUSY, "queue_refused_total", "counter",                                 \
+      "Calls never sent: the queue was full, or their time in it ran out.")   \
+    X(DOWN, "unavailable_total", "counter",                                   \
+      "Calls never sent: there was no database.")                             \
+    X(UNKNOWN, "outcome_unknown_total", "counter",                            \
+      "Calls sent whose answer never came.")                                  \
+    X(CONNECTS, "connects_total", "counter",                                  \
+      "Attempts to connect.")                                                 \
+    X(CONNECT_ERRORS, "connect_errors_total", "counter",                      \
+      "Attempts to connect that failed.")                                     \
+    X(LOST, "lost_total", "counter",                                          \
+      "Connections lost.")                                                    \
+    X(TIMEOUTS, "timeouts_total", "counter",                                  \
+      "Connections given up because an answer did not come in time.")         \
+    X(QUEUE_MS, "queue_milliseconds_total", "counter",                        \
+      "Time that calls waited before they were sent.")                        \
+    X(OPEN, "connections", "gauge",                                           \
+      "Connections that are open.")                                           \
+    X(IN_FLIGHT, "in_flight", "gauge",                                        \
+      "Calls sent and not yet answered.")                                     \
+    X(QUEUED, "queued", "gauge",                                              \
+      "Calls that wait to be sent.")
+
+#define NGX_LOYALTY_PG_STAT_ID(id, name, kind, help)  NGX_LOYALTY_PG_N_ ## id,
+typedef enum {
+    NGX_LOYALTY_PG_STATS(NGX_LOYALTY_PG_STAT_ID)
+    NGX_LOYALTY_PG_STAT_COUNT
+} ngx_loyalty_pg_stat_e;
+#undef NGX_LOYALTY_PG_STAT_ID
+
+#define NGX_LOYALTY_PG_FIRST_GAUGE  NGX_LOYALTY_PG_N_OPEN
+#define NGX_LOYALTY_PG_GAUGES                                                 \
+    (NGX_LOYALTY_PG_STAT_COUNT - NGX_LOYALTY_PG_FIRST_GAUGE)
+
+
 typedef struct {
     ngx_str_t                      name;          /* in logs and metrics */
     ngx_str_t                      conninfo;
@@ -122,25 +168,14 @@ typedef struct {
                                                      answer each */
     ngx_msec_t                     statement_timeout;  /* < timeout; 0: the
                                                           role's own */
+
+    /*
+     * NULL, or where the pool counts for all to see: FIRST_GAUGE words shared
+     * by the processes, and GAUGES words of this process alone.
+     */
+    ngx_atomic_t                  *counters;
+    ngx_atomic_t                  *gauges;
 } ngx_loyalty_pg_conf_t;
-
-
-/* counters since the start of the process, and the state now */
-typedef struct {
-    ngx_uint_t                     connected;
-    ngx_uint_t                     in_flight;
-    ngx_uint_t                     queued;
-    ngx_uint_t                     calls;         /* answered OK */
-    ngx_uint_t                     refused;
-    ngx_uint_t                     busy;
-    ngx_uint_t                     down;
-    ngx_uint_t                     unknown;
-    ngx_uint_t                     repeated;      /* sent once more */
-    ngx_uint_t                     connects;
-    ngx_uint_t                     connect_errors;
-    ngx_uint_t                     lost;          /* connections */
-    ngx_uint_t                     timeouts;
-} ngx_loyalty_pg_stat_t;
 
 
 /*
@@ -185,9 +220,6 @@ ngx_str_t ngx_loyalty_pg_value(ngx_loyalty_pg_result_t *res, ngx_uint_t row,
 
 /* is at least one connection up? */
 ngx_uint_t ngx_loyalty_pg_ready(ngx_loyalty_pg_t *pg);
-
-/* the pool's own; valid until destroy */
-const ngx_loyalty_pg_stat_t *ngx_loyalty_pg_stat(ngx_loyalty_pg_t *pg);
 
 
 #endif /* _NGX_LOYALTY_PG_H_INCLUDED_ */

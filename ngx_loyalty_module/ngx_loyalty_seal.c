@@ -142,6 +142,7 @@ ngx_loyalty_keys_make(ngx_loyalty_api_t *api, ngx_loyalty_keys_t **out)
     ly_key_wipe(&keys->key);
     ngx_free(keys);
 
+    ngx_loyalty_metric(SEAL_ERRORS);
     ngx_log_error(NGX_LOG_ALERT, log, 0,
                   "the key of tenant \"%V\" cannot be unwrapped: %s",
                   &tenant->slug, ly_err_name(err));
@@ -271,6 +272,7 @@ ngx_loyalty_seal_reseal(ngx_loyalty_api_t *api, ly_str_t body)
         return NGX_OK;
     }
 
+    ngx_loyalty_metric(SEAL_ERRORS);
     ngx_log_error(NGX_LOG_ALERT, api->request->connection->log, 0,
                   "a data key of tenant \"%V\" cannot be unwrapped: %s",
                   &api->tenant->slug, ly_err_name(err));
@@ -550,6 +552,7 @@ ngx_loyalty_seal_open(ngx_loyalty_api_t *api, ly_str_t mark, ly_buf_t *b)
         || ngx_loyalty_seal_decode(api, wrapped, &wrapped) != NGX_OK
         || ngx_loyalty_seal_decode(api, rest, &sealed) != NGX_OK)
     {
+        ngx_loyalty_metric(SEAL_ERRORS);
         ngx_log_error(NGX_LOG_ALERT, api->request->connection->log, 0,
                       "a sealed value in an answer of \"%V\" is not well "
                       "formed", &api->op->route.name);
@@ -581,6 +584,7 @@ ngx_loyalty_seal_open(ngx_loyalty_api_t *api, ly_str_t mark, ly_buf_t *b)
         }
 
     } else {
+        ngx_loyalty_metric(SEAL_ERRORS);
         ngx_log_error(NGX_LOG_ALERT, api->request->connection->log, 0,
                       "a sealed value of tenant \"%V\" cannot be opened: %s",
                       &api->tenant->slug, ly_err_name(err));

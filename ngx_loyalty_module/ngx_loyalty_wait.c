@@ -111,6 +111,7 @@ ngx_loyalty_wait(ngx_loyalty_api_t *api, ly_uuid_t *ids, ngx_uint_t n,
     if (ngx_loyalty_waits.n >= ngx_loyalty_main_conf()->wait_max
         || ngx_loyalty_directory_pool() == NULL)
     {
+        ngx_loyalty_metric(WAITS_REFUSED);
         return NGX_BUSY;
     }
 
@@ -148,6 +149,9 @@ ngx_loyalty_wait(ngx_loyalty_api_t *api, ly_uuid_t *ids, ngx_uint_t n,
     ngx_queue_insert_tail(&ngx_loyalty_waits.waiters, &waiter->queue);
     ngx_loyalty_waits.n++;
     api->waiter = waiter;
+
+    ngx_loyalty_metric(WAITS);
+    ngx_loyalty_metric(G_WAITERS);
 
     ngx_loyalty_waits.interval = NGX_LOYALTY_WAIT_FIRST;
     ngx_loyalty_wait_again(NGX_LOYALTY_WAIT_FIRST);
@@ -401,6 +405,7 @@ ngx_loyalty_wait_outcome(ly_uuid_t *id, ngx_queue_t *done)
 static void
 ngx_loyalty_wait_timeout(ngx_event_t *ev)
 {
+    ngx_loyalty_metric(WAITS_ELAPSED);
     ngx_loyalty_wait_finish(ev->data);
 }
 
@@ -421,6 +426,7 @@ ngx_loyalty_wait_remove(ngx_loyalty_waiter_t *waiter)
 
     ngx_queue_remove(&waiter->queue);
     ngx_loyalty_waits.n--;
+    ngx_loyalty_metric_add(NGX_LOYALTY_M_G_WAITERS, -1);
 }
 
 

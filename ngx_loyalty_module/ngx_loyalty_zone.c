@@ -451,6 +451,7 @@ ngx_loyalty_zone_process(ngx_loyalty_zone_t *zone)
 
         if (ngx_atomic_cmp_set(&slot->pid, n, (ngx_atomic_uint_t) ngx_pid)) {
             ngx_memzero((void *) slot->gauges, sizeof(slot->gauges));
+            ngx_memzero((void *) slot->pools, sizeof(slot->pools));
             slot->beat = ngx_loyalty_now_ms();
             return slot;
         }
@@ -469,9 +470,20 @@ ngx_loyalty_zone_leave(ngx_loyalty_zone_t *zone)
         if (zone->processes[i].pid == (ngx_atomic_uint_t) ngx_pid) {
             ngx_memzero((void *) zone->processes[i].gauges,
                         sizeof(zone->processes[i].gauges));
+            ngx_memzero((void *) zone->processes[i].pools,
+                        sizeof(zone->processes[i].pools));
             zone->processes[i].pid = 0;
         }
     }
+}
+
+
+void
+ngx_loyalty_zone_pool_conf(ngx_loyalty_zone_t *zone,
+    ngx_loyalty_pslot_t *slot, ngx_uint_t pool, ngx_loyalty_pg_conf_t *conf)
+{
+    conf->counters = zone->pools[pool];
+    conf->gauges = slot ? slot->pools[pool] : NULL;
 }
 
 

@@ -13,9 +13,10 @@
 #define NGX_LOYALTY_ZONE_H_INCLUDED_
 
 #include "ngx_loyalty.h"
+#include "ngx_loyalty_pg.h"
 
 
-#define NGX_LOYALTY_ZONE_LAYOUT   1     /* any change of a struct below */
+#define NGX_LOYALTY_ZONE_LAYOUT   2     /* any change of a struct below */
 #define NGX_LOYALTY_ZONE_MIN      (2 * 1024 * 1024)
 
 #define NGX_LOYALTY_PROCESSES     64    /* slots of processes of a node */
@@ -102,10 +103,13 @@ typedef struct {
 } ngx_loyalty_tslot_t;
 
 
+typedef ngx_atomic_t  ngx_loyalty_pools_t[NGX_LOYALTY_PG_FIRST_GAUGE];
+
 typedef struct {
     ngx_atomic_t  pid;          /* 0: free */
     ngx_atomic_t  beat;         /* ms, monotonic */
     ngx_atomic_t  gauges[4];
+    ngx_atomic_t  pools[NGX_LOYALTY_POOL_COUNT][NGX_LOYALTY_PG_GAUGES];
 } ngx_loyalty_pslot_t;
 
 
@@ -157,6 +161,7 @@ typedef struct {
     ngx_atomic_t          latency_sum;  /* ms */
     ngx_atomic_t          latency_db[NGX_LOYALTY_LATENCIES + 1];
     ngx_atomic_t          latency_db_sum;
+    ngx_loyalty_pools_t   pools[NGX_LOYALTY_POOL_COUNT];
     ngx_loyalty_pslot_t   processes[NGX_LOYALTY_PROCESSES];
 } ngx_loyalty_zone_t;
 
@@ -197,6 +202,10 @@ void ngx_loyalty_tables_sweep(ngx_loyalty_zone_t *zone);
 /* slot of this process, taken at its first call; NULL: all are taken */
 ngx_loyalty_pslot_t *ngx_loyalty_zone_process(ngx_loyalty_zone_t *zone);
 void ngx_loyalty_zone_leave(ngx_loyalty_zone_t *zone);
+
+/* where a pool of this process counts: into conf; without a slot no gauges */
+void ngx_loyalty_zone_pool_conf(ngx_loyalty_zone_t *zone,
+    ngx_loyalty_pslot_t *slot, ngx_uint_t pool, ngx_loyalty_pg_conf_t *conf);
 
 /* ms on the clock that all processes of the node share; never 0 */
 ngx_atomic_uint_t ngx_loyalty_now_ms(void);

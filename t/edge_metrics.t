@@ -11,7 +11,7 @@ use lib 't/lib';
 use Test::Loyalty;
 use Test::More;
 
-my $t = Test::Loyalty->new(plan => 17, parts => [qw(postgres redis nginx)]);
+my $t = Test::Loyalty->new(plan => 31, parts => [qw(postgres redis nginx)]);
 
 $t->api(GET => '/v1/members/ext:nobody?secret=1');
 $t->api(GET => '/v1/me', { headers => { 'X-Request-Id' => 'find-me' } });
@@ -56,6 +56,35 @@ my $sum = 0;
 $sum += $_ for $r->{body} =~ /^loyalty_requests_total\{[^}]+\} (\d+)/mg;
 is($count, $inf, 'the histogram adds up');
 is($count, $sum, 'to all requests');
+
+# what the pools do
+sub pool {
+    my ($what, $pool) = @_;
+    my ($v) = page('/metrics')->{body} =~ /^loyalty_database_\Q$what\E\{pool="$pool"\} (-?\d+)$/m;
+    return $v;
+}
+
+sub single { my ($v) = page('/metrics')->{body} =~ /^loyalty_$_[0] (-?\d+)$/m; return $v }
+
+ok(pool('calls_total', 'read') >= 1, 'a call to read');
+ok(pool('calls_total', 'directory') >= 1, 'the feed reads');
+is(pool('calls_total', 'write'), 0, 'nothing was written');
+my $order = $t->order('o-1', 'ext:pool', ['1.00', 1]);
+is($t->api(POST => '/v1/events', { body => $order, wait => 1 })->{status}, 202, 'an order, no worker');
+is(pool('calls_total', 'write'), 1, 'is one call');
+is(single('waits_total'), 1, 'its wait is counted');
+is(single('waits_elapsed_total'), 1, 'and that it was in vain');
+is(single('waiters'), 0, 'nobody waits now');
+is(single('body_bytes'), 0, 'and no body is kept');
+ok(pool('connections', 'write') >= 1, 'a connection to write is open');
+is(pool('in_flight', 'write'), 0, 'without a call');
+is(pool('queued', 'write'), 0, 'and none waits');
+
+# a connection lost: counted, and opened anew for the next order
+$t->sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'loyalty_edge'");
+ok($t->wait_for(sub { pool('lost_total', 'write') >= 1 }, 5), 'lost connections are counted');
+$t->api(POST => '/v1/events', { body => $t->order('o-2', 'ext:pool', ['1.00', 1]) });
+ok(pool('connects_total', 'write') > pool('connections', 'write'), 'and those opened since');
 
 # the access log
 my $line = $t->wait_for(sub { $t->log_text('access.log') =~ /^(.*find-me.*)$/m ? $1 : '' }, 10);
