@@ -629,6 +629,12 @@ sub kill9 {
     my $pid = $pids[rand @pids];
     $self->allow(qr/exited on signal 9/) if $part =~ /^nginx/;
     kill 'KILL', $pid;
+
+    # it lives until it has run once more: what is started before that finds it
+    $self->wait_for(sub {
+        open my $fh, '<', "/proc/$pid/stat" or return 1;
+        return (<$fh> // ') Z ') =~ /\) [ZX] /;
+    }, 30, "$part has died");
     return $pid;
 }
 
