@@ -620,13 +620,12 @@ exit($counted && 100 * $sum{killed} / $counted < AIM ? 1 : 0);
 __DATA__
 
 rule_compat rule_js_div ::: {{> -> >=}} 0) == (signbit ::: a dividend of 0 has been answered before
-rule_compat rule_js_extreme ::: /d \{\{[<>] -> [<>]=}} best/ ::: of two equal numbers either is taken; zeros are told apart beside it
 rule_compat* rule_js_* ::: {{> -> >=}} RULE_JS_UNITS ::: no arena here holds that many bytes
-rule_compat rule_js_cat ::: for (i = 0, n = {{0 -> 1}} ::: room for one unit more
+rule_compat rule_js_cat ::: n = {{0 -> 1}}; ::: room for one unit more
 rule_compat rule_js_find ::: {{< -> <=}} name->n ::: the unit behind the name does not make the two as long
 rule_compat_value rule_js_utf8 ::: c {{< -> <=}} 0x80 ::: no character of UTF-8 begins with that byte
 rule_compat_value rule_js_member ::: other {{< -> <=}} at ::: two members of one name are refused
-rule_compat_value rule_js_number_text ::: 0x1p53 ::: both formats write 2^53 alike
+rule_compat_value rule_js_number_text ::: /(?:> -> >=\}\} -|< -> <=\}\} )0x1p53/ ::: both formats write 2^53 alike
 rule_compat_value rule_js_number_text ::: b.len : {{0 -> 1}} ::: a finite number always has a text
 rule_compat_value rule_js_decimal ::: i = n > {{0 -> 1}} ::: a sign alone is no number, taken off or not
 rule_compat_value rule_js_decimal ::: if (i {{< -> <=}} n && (s[i] == 'e' ::: behind the end no digit follows the e
@@ -635,3 +634,20 @@ rule_compat_value rule_js_to_number ::: while (n > {{0 -> 1}} ::: of blanks alon
 rule_compat_value rule_js_parse_float ::: while (n > {{0 -> 1}} ::: a blank alone is no number either
 rule_compat_value rule_js_text_order ::: a->s[i] {{< -> <=}} b->s[i] ::: the two differ here
 rule_compat_value rule_js_relation ::: {{2 -> 3}} ::: whatever is none of less, equal and greater
+rule_catalogue rule_* ::: -{{1 -> 2}} ::: any place below 0 means none
+rule_catalogue rule_trie_add ::: for (i = {{0 -> 1}} ::: no path begins with a dot
+rule_catalogue rule_facts_sort ::: for (i = {{0 -> 1}} ::: the first place holds 0 already
+rule_catalogue rule_facts_sort ::: .name) {{> -> >=}} 0 ::: no two facts have one name
+rule_catalogue rule_catalogue_default ::: rule_catalogue_new(a, {{0 -> 1}}) ::: room for one fact more
+rule_catalogue rule_catalogue_read ::: f.name.len > {{0 -> 1}} ::: a name has three bytes at least
+rule_check rule_take ::: t->bad = {{true -> false}} ::: beside what is bad nothing is compared
+rule_code rule_prove_const ::: (v->n {{> -> >=}} 0 ::: loading has seen that an empty list begins within the constants
+rule_code rule_prove_const ::: (v->n > {{0 -> 1}} ::: a list of one is of one kind
+rule_code rule_prove_each ::: i->b {{> -> >=}} x->p->n_ins ::: behind a loop that ends the code there is no end of code
+rule_code rule_prove ::: pc - {{1 -> 2}} ::: any place before it
+rule_trace rule_trace_list ::: i {{< -> <=}} p->n_list ::: what stands behind the lists is no list that was read
+rule_trace rule_trace_counter ::: {{< -> <=}} 0) ::: no two counters have one key
+rule_trace rule_multiplies ::: i {{< -> <=}} p->n_effect ::: what stands behind the effects is no multiplier
+rule_trace rule_trace_write ::: RULE_TRACE_MAX ::: no trace is of exactly that size
+rule_tree rule_parse_in_fields ::: depth {{> -> >=}} 2 ::: it is 0 either way
+rule_tree rule_parse_in_fields ::: RULE_OP_EQ, n, {{2 -> 3}} ::: room for one argument more

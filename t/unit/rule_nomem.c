@@ -43,7 +43,16 @@ refuse(ly_arena_t *a)
 
 
 /* large parts that find no room where small ones still do */
-static ly_str_t  document;
+static ly_str_t       document;
+static unsigned char  digest[RULE_DIGEST_LEN];
+
+/* what there was room for is the whole of it */
+static ly_err_t
+whole(const unsigned char *is)
+{
+    return memcmp(is, digest, sizeof(digest)) == 0 ? LY_OK : LY_FATAL;
+}
+
 
 /* a pattern whose % stands for n times one, a number and end */
 typedef struct {
@@ -82,20 +91,26 @@ filled(const large_t *l)
 static ly_err_t
 compile_document(ly_arena_t *a)
 {
+    ly_err_t         err;
     rule_faults_t    f;
     rule_program_t  *p;
 
-    return rule_compile(a, document, cat, 0, &p, &f);
+    err = rule_compile(a, document, cat, 0, &p, &f);
+
+    return err == LY_OK ? whole(rule_program_digest(p)) : err;
 }
 
 
 static ly_err_t
 read_catalogue(ly_arena_t *a)
 {
+    ly_err_t           err;
     rule_faults_t      f;
     rule_catalogue_t  *c;
 
-    return rule_catalogue_parse(a, document, &c, &f);
+    err = rule_catalogue_parse(a, document, &c, &f);
+
+    return err == LY_OK ? whole(rule_catalogue_digest(c)) : err;
 }
 
 
@@ -396,7 +411,10 @@ prepare(void)
 int
 main(void)
 {
-    size_t  i;
+    size_t             i;
+    rule_faults_t      f;
+    rule_program_t    *p;
+    rule_catalogue_t  *c;
 
 #define WITH(rest)                                                            \
     "{'trigger':{'event':'a'},'effects':[{'type':'fixed','wallet':'p',"       \
@@ -438,11 +456,23 @@ main(void)
 
     for (i = 0; i < ly_countof(documents); i++) {
         document = filled(&documents[i]);
+
+        if (rule_compile(arena, document, cat, 0, &p, &f) != LY_OK) {
+            return 1;
+        }
+
+        memcpy(digest, rule_program_digest(p), sizeof(digest));
         each("a large document", compile_document);
     }
 
     for (i = 0; i < ly_countof(catalogues); i++) {
         document = filled(&catalogues[i]);
+
+        if (rule_catalogue_parse(arena, document, &c, &f) != LY_OK) {
+            return 1;
+        }
+
+        memcpy(digest, rule_catalogue_digest(c), sizeof(digest));
         each("a large catalogue", read_catalogue);
     }
 

@@ -807,6 +807,9 @@ static const refused_t  catalogues[] = {
     { CAT("{'name':'member.tier','type':'string','from':'event'}"),
       "value.unknown", "/facts/0" },
     { CAT("{'name':'balance.spent','type':'decimal'}"), "", "" },
+    { CAT("{'name':'member.status','type':'bool'}"), "", "" },
+    { CAT("{'name':'a.x','type':'int','from':'state'},{'name':'a.x','type':"
+          "'int','from':'state'}"), "value.unknown", "/facts/1" },
 };
 
 
@@ -991,12 +994,18 @@ static void
 kinds(void)
 {
     size_t             i;
+    ly_buf_t           b;
     ly_err_t           err;
     ly_arena_t        *a;
     rule_faults_t      f;
     rule_program_t    *p;
     rule_catalogue_t  *c;
 
+    static const char *const  numbers[] = {
+        "1", "int", "1.5", "decimal", "1.0", "int", "-1", "int",
+        "9223372036854775807", "int", "9223372036854775808", "decimal",
+        "-9223372036854775808", "int", "-9223372036854775809", "decimal"
+    };
     static const char  facts[] =
         CAT("{'name':'e.ab','type':'enum','values':['a','b']},{'name':'e.xb',"
             "'type':'enum','values':['x','b']},{'name':'e.ay','type':'enum',"
@@ -1053,6 +1062,20 @@ kinds(void)
     is_str(f.fault[0].expected,
            ly_str("a field of the element or a fact of the catalogue"),
            "is told");
+
+    for (i = 0; i < ly_countof(numbers); i += 2) {
+        ly_buf_init_arena(&b, a, 256);
+        ly_buf_cstr(&b, "{\"contains\":[");
+        ly_buf_cstr(&b, numbers[i]);
+        ly_buf_cstr(&b, ",\"a\"]}");
+        is_int(rule_compile(a, rl_condition(a, ly_buf_view(&b)), cat, 0, &p,
+                            &f), LY_PARSE, "a number is no text");
+        is_str(f.fault[0].found, ly_str_c(numbers[i + 1]), numbers[i]);
+    }
+
+    is_int(rule_catalogue_parse(a, rl_quoted(a, CAT("1,2")), &c, &f),
+           LY_PARSE, "facts that have no name");
+    is_int(f.n, 2, "are one fault each");
     ly_arena_destroy(a);
 }
 

@@ -486,7 +486,9 @@ rule_js_cat(rule_js_ctx_t *x, const rule_js_t *args, const rule_js_t *data)
         return NULL;
     }
 
-    for (i = 0, n = 0; i < args->n; i++) {
+    n = 0;
+
+    for (i = 0; i < args->n; i++) {
         parts->e[i] = args->e[i]->kind <= RULE_JS_NULL
                       ? &rule_js_empty : rule_js_string(x, args->e[i]);
         if (parts->e[i] == NULL) {
