@@ -34,7 +34,7 @@ if (!$mounts) {
 }
 
 my $MiB = 1048576;
-my $t = Test::Loyalty->new(plan => 27, keep => 1,
+my $t = Test::Loyalty->new(plan => 31, keep => 1,
     worker => { retry_first => '50ms', retry_max => '100ms', quarantine_after => '300ms' });
 my $h = $t->house;
 my @mounted;
@@ -57,18 +57,22 @@ my @mounted;
               'nothing was started');
 }
 
-# -- the cluster moves to a disk of its own
+# -- the cluster and the logs move to disks of their own
 
-$t->stop('postgres');
+$t->stop($_) for qw(nginx worker postgres);
 my $pg = $h->path('pg');
-rename $pg, "$pg.old" or die "$pg: $!";
-mkdir $pg, 0700;
-mount($pg, 220);
-chmod 0700, $pg;
-chown $h->{uid}, $h->{gid}, $pg;
-system("cp -a '$pg.old/.' '$pg/' && rm -r '$pg.old'") == 0 or die;
-$t->start('postgres');
-$t->wait_for(sub { $t->api(GET => '/v1/programs')->{status} == 200 }, 30, 'the database is back');
+my $log = $h->path('log');
+for my $disk ([$pg, 320], [$log, 64]) {
+    my ($dir, $mib) = @$disk;
+    rename $dir, "$dir.old" or die "$dir: $!";
+    mkdir $dir, 0700;
+    mount($dir, $mib);
+    chmod 0700, $dir;
+    chown $h->{uid}, $h->{gid}, $dir;
+    system("cp -a '$dir.old/.' '$dir/' && rm -r '$dir.old'") == 0 or die;
+}
+$t->start($_) for qw(postgres worker nginx);
+$t->wait_for(sub { $t->api(GET => '/v1/programs')->{status} == 200 }, 30, 'the house is back');
 
 my $r = $t->api(POST => '/v1/events', { wait => 20, body => $t->order('calm', 'ext:calm',
     ['8', 1]) });
@@ -93,7 +97,7 @@ $calm->();
     is($calm->(), 8, 'a cached balance is read');
     my $began = time;
     room($pg);
-    $t->settled(60);
+    settled();
     note(sprintf 'settled %.2f s after there was room', time - $began);
     is_deeply($t->sql('select distinct status from loyalty.event_outcome'), [['processed']],
               'no event was put aside for it');
@@ -148,7 +152,7 @@ $calm->();
     note(sprintf 'longest time without an answer %.2f s', $sum->{longest});
 
     $began = time;
-    $t->settled(60);
+    settled();
     note(sprintf 'all booked %.2f s later', time - $began);
     my $rows = $t->sql('select e.external_id from loyalty.event e join loyalty.entry n on'
         . ' n.tenant_id = e.tenant_id and n.event_id = e.event_id'
@@ -175,11 +179,45 @@ $calm->();
     $t->audit_ok('the books are right');
 }
 
+# -- no room for logs: they have gaps, nothing else
+
+{
+    my $load = Test::LoyaltyLoad->start($t, name => 'logs', clients => [{}, { tls => 1 }]);
+    $load->more(20);
+    fill($log, 0);
+    $load->more(80);
+    room($log);
+    $load->more(20);
+    my $sum = $load->stop;
+    is_deeply([sort grep { $_ >= 300 } keys %{ $sum->{status} }], [],
+              "$sum->{asked} calls, none failed for a log");
+    is_deeply($sum->{other}, {}, 'in any way') or diag explain $sum->{other};
+    settled();
+    is($t->value("select count(*) from loyalty.event_outcome o join loyalty.event e using (tenant_id,"
+        . " event_id) where e.external_id like 'logs-%' and o.status = 'processed'"),
+       scalar @{ $sum->{orders} }, 'every order is booked');
+    $t->allow(qr/write\(\) to "[^"]*access\.log" (?:failed|was incomplete)/);
+    my $id = "logs-again-$$";
+    $t->api(GET => '/v1/me', { headers => { 'X-Request-Id' => $id } });
+    ok($t->wait_for(sub { $t->log_text('access.log') =~ /$id/ }, 20), 'and logs are written again');
+}
+
 $t->allow(qr/PANIC: +could not write/, qr/terminated by signal 6: Aborted/);
 $t->stop($_) for qw(nginx worker postgres);
 
 END { system 'umount', '-l', $_ for @mounted }
 
+
+# every event has its outcome; says what there is where that takes too long
+sub settled {
+    return if eval { $t->settled(90); 1 };
+    diag $@, `df -Pk '$pg' '$log'`;
+    diag join "\n", map { (split /\n/, $t->log_text($_))[-12 .. -1] } qw(worker.log postgres.log);
+    diag join ' ', 'processes of the worker:', $t->pids('worker'), $t->pids('worker-process');
+    diag explain $t->sql(q{select worker_id, count(*), min(expires_at) - now(), max(expires_at)
+        - now() from loyalty.shard_lease group by 1});
+    die "not settled\n";
+}
 
 sub mount {
     my ($dir, $mib) = @_;
