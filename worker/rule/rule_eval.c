@@ -648,29 +648,19 @@ rule_caps(rule_case_t *k)
 static void
 rule_clip(rule_case_t *k, rule_effect_t *out)
 {
-    int64_t     left;
-    uint32_t    i;
-    rule_cap_t  *least;
+    int64_t   left;
+    uint32_t  i;
 
-    least = NULL;
     out->points = out->rounded;
 
     for (i = 0; i < k->n_caps; i++) {
-        if (least == NULL || k->caps[i]->remaining < least->remaining) {
-            least = k->caps[i];
+        left = k->caps[i]->remaining < 0 ? 0 : k->caps[i]->remaining;
+
+        if (left < out->points) {
+            out->points = left;
+            out->clipped_by = k->caps[i]->name;
+            k->result->outcome = RULE_CAPPED;
         }
-    }
-
-    if (least == NULL) {
-        return;
-    }
-
-    left = least->remaining < 0 ? 0 : least->remaining;
-
-    if (out->points > left) {
-        out->points = left;
-        out->clipped_by = least->name;
-        k->result->outcome = RULE_CAPPED;
     }
 
     for (i = 0; i < k->n_caps; i++) {
