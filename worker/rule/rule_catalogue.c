@@ -131,7 +131,7 @@ rule_trie_add(ly_arena_t *a, rule_trie_t *t, rule_fact_t *f, int32_t slot)
 {
     size_t        i, start;
     ly_str_t      key, path;
-    rule_trie_t  *child;
+    rule_trie_t  *child, **last;
 
     path = f->path;
 
@@ -157,9 +157,13 @@ rule_trie_add(ly_arena_t *a, rule_trie_t *t, rule_fact_t *f, int32_t slot)
 
             child->key = key;
             child->slot = -1;
-            child->at = t->child == NULL ? 0 : t->child->at + 1;
-            child->next = t->child;
-            t->child = child;
+
+            /* in the order of declaration, which is that of most documents */
+            for (last = &t->child; *last != NULL; last = &(*last)->next) {
+                child->at++;
+            }
+
+            *last = child;
         }
 
         t = child;
@@ -247,6 +251,102 @@ rule_facts_sort(ly_arena_t *a, const rule_fact_t *f, uint32_t n)
 }
 
 
+/* facts and fields are written as members of a trace time and again */
+static ly_err_t
+rule_fact_keys(ly_arena_t *a, rule_fact_t *f, uint32_t n)
+{
+    size_t          len;
+    uint32_t        i;
+    unsigned char  *p;
+
+    for (i = 0; i < n; i++) {
+        len = f[i].name.len;
+        p = ly_arena_bytes(a, len + 3);
+
+        if (p == NULL) {
+            return LY_NOMEM;
+        }
+
+        p[0] = '"';
+        memcpy(p + 1, f[i].name.data, len);
+        p[len + 1] = '"';
+        p[len + 2] = ':';
+        f[i].key = ly_str_of(p, len + 3);
+    }
+
+    return LY_OK;
+}
+
+
+static bool
+rule_fact_holds_money(const rule_fact_t *f)
+{
+    uint32_t  i;
+
+    for (i = 0; f->type == RULE_T_LIST && i < f->n_fields; i++) {
+        if (f->fields[i].type == RULE_T_MONEY) {
+            return true;
+        }
+    }
+
+    return false;
+}
+
+
+/* the slots that are looked at for every document, so that no others are */
+static ly_err_t
+rule_catalogue_slots(ly_arena_t *a, rule_catalogue_t *c)
+{
+    uint32_t            i, state;
+    rule_slots_t       *s[3];
+    const rule_fact_t  *f;
+
+    c->rank = ly_arena_array(a, c->n, sizeof(*c->rank));
+
+    if (c->rank == NULL) {
+        return LY_NOMEM;
+    }
+
+    for (i = 0; i < c->n; i++) {
+        c->rank[c->by_name[i]] = (uint16_t) i;
+    }
+
+    for (state = 0; state < 2; state++) {
+        s[0] = &c->all[state];
+        s[1] = &c->money[state];
+        s[2] = &c->lists[state];
+
+        for (i = 0; i < ly_countof(s); i++) {
+            s[i]->n = 0;
+            s[i]->slot = ly_arena_array(a, c->n, sizeof(*s[i]->slot));
+
+            if (s[i]->slot == NULL) {
+                return LY_NOMEM;
+            }
+        }
+
+        for (i = 0; i < c->n; i++) {
+            f = &c->facts[i];
+
+            if (f->state != state) {
+                continue;
+            }
+
+            s[0]->slot[s[0]->n++] = (uint16_t) i;
+
+            if (f->type == RULE_T_MONEY) {
+                s[1]->slot[s[1]->n++] = (uint16_t) i;
+
+            } else if (rule_fact_holds_money(f)) {
+                s[2]->slot[s[2]->n++] = (uint16_t) i;
+            }
+        }
+    }
+
+    return LY_OK;
+}
+
+
 /* tries, orders and digest; the digest takes the facts by name */
 static ly_err_t
 rule_catalogue_finish(ly_arena_t *a, rule_catalogue_t *c)
@@ -260,7 +360,9 @@ rule_catalogue_finish(ly_arena_t *a, rule_catalogue_t *c)
     c->state.slot = -1;
     c->by_name = rule_facts_sort(a, c->facts, c->n);
 
-    if (c->by_name == NULL) {
+    if (c->by_name == NULL || rule_catalogue_slots(a, c) != LY_OK
+        || rule_fact_keys(a, c->facts, c->n) != LY_OK)
+    {
         return LY_NOMEM;
     }
 
@@ -276,7 +378,9 @@ rule_catalogue_finish(ly_arena_t *a, rule_catalogue_t *c)
 
         f->by_name = rule_facts_sort(a, f->fields, f->n_fields);
 
-        if (f->by_name == NULL) {
+        if (f->by_name == NULL
+            || rule_fact_keys(a, f->fields, f->n_fields) != LY_OK)
+        {
             return LY_NOMEM;
         }
     }
@@ -291,11 +395,15 @@ rule_catalogue_finish(ly_arena_t *a, rule_catalogue_t *c)
 
     ly_jw_array_end(&w);
 
-    if (ly_jw_done(&w) != LY_OK) {
+    if (ly_jw_done(&w) != LY_OK
+        || rule_digest(ly_buf_view(&b), c->digest) != LY_OK)
+    {
         return LY_NOMEM;
     }
 
-    return rule_digest(ly_buf_view(&b), c->digest);
+    rule_hex(c->digest, c->hex);
+
+    return LY_OK;
 }
 
 

@@ -60,9 +60,15 @@ rule_scan_next(rule_scan_t *s)
 }
 
 
+/* blanks are seldom: the byte itself is looked for first */
 static inline bool
 rule_scan_byte(rule_scan_t *s, unsigned char c)
 {
+    if (s->p < s->end && *s->p == c) {
+        s->p++;
+        return true;
+    }
+
     return rule_scan_next(s) == c || rule_scan_fail(s, LY_PARSE);
 }
 
@@ -88,6 +94,11 @@ static inline bool
 rule_scan_more(rule_scan_t *s, unsigned char close)
 {
     unsigned char  c;
+
+    if (s->p < s->end && *s->p == ',') {
+        s->p++;
+        return true;
+    }
 
     c = rule_scan_next(s);
 
@@ -478,15 +489,112 @@ static bool rule_scan_fact(rule_scan_t *s, const rule_fact_t *f,
     unsigned depth, rule_val_t *out);
 
 
+/* is the name next, as documents have it, with the quote behind */
+static inline bool
+rule_scan_named(rule_scan_t *s, ly_str_t name)
+{
+    if ((size_t) (s->end - s->p) <= name.len || s->p[name.len] != '"'
+        || !rule_same_bytes(s->p, name.data, name.len))
+    {
+        return false;
+    }
+
+    s->p += name.len + 1;
+
+    return true;
+}
+
+
+/*
+ * The field that is named next, taken, or -1.  Looked for behind the one
+ * before: documents keep an order, and most names are found at once.
+ */
+static inline int32_t
+rule_scan_field(rule_scan_t *s, const rule_fact_t *f, uint32_t *next)
+{
+    uint32_t  i, n;
+
+    for (n = 0, i = *next; n < f->n_fields; n++, i++) {
+        i = i >= f->n_fields ? 0 : i;
+
+        if (rule_scan_named(s, f->fields[i].name)) {
+            *next = i + 1;
+            return (int32_t) i;
+        }
+    }
+
+    return -1;
+}
+
+
+/* the same for a member that facts lead through, or NULL */
+static inline const rule_trie_t *
+rule_scan_child(rule_scan_t *s, const rule_trie_t *t,
+    const rule_trie_t **after)
+{
+    const rule_trie_t  *c, *from;
+
+    from = *after == NULL ? t->child : *after;
+
+    for (c = from; c != NULL; c = c->next) {
+        if (rule_scan_named(s, c->key)) {
+            *after = c->next;
+            return c;
+        }
+    }
+
+    for (c = t->child; c != from; c = c->next) {
+        if (rule_scan_named(s, c->key)) {
+            *after = c->next;
+            return c;
+        }
+    }
+
+    return NULL;
+}
+
+
+/*
+ * A member's name behind its quote: a field or a child, whichever is asked
+ * for.  A name with an escape is looked for again as what it says.
+ */
+static rule_apart bool
+rule_scan_other(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
+    int32_t *field, const rule_trie_t **child)
+{
+    ly_str_t              key;
+    const unsigned char  *start;
+
+    start = s->p;
+
+    if (!rule_scan_string(s, &key)) {
+        return false;
+    }
+
+    if (key.data == start) {
+        return true;
+    }
+
+    *field = f == NULL ? -1 : rule_field_find(f, key);
+    *child = t == NULL ? NULL : t->child;
+
+    while (*child != NULL && !rule_same_text((*child)->key, key)) {
+        *child = (*child)->next;
+    }
+
+    return true;
+}
+
+
 /* at { : the members, each handed on; keys of the object in f are fields */
 static bool
 rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
     unsigned depth, rule_val_t *cells)
 {
     int32_t             i, known;
+    uint32_t            next;
     uint64_t            seen[RULE_FACTS_MAX / 64 + 1];
-    ly_str_t            key;
-    const rule_trie_t  *child;
+    const rule_trie_t  *child, *after;
 
     if (depth == 0) {
         return rule_scan_fail(s, LY_LIMIT);
@@ -499,19 +607,21 @@ rule_scan_members(rule_scan_t *s, const rule_trie_t *t, const rule_fact_t *f,
     }
 
     memset(seen, 0, sizeof(seen));
+    next = 0;
+    after = NULL;
 
     for ( ;; ) {
-        if (!rule_scan_byte(s, '"') || !rule_scan_string(s, &key)
-            || !rule_scan_byte(s, ':'))
-        {
+        if (!rule_scan_byte(s, '"')) {
             return false;
         }
 
-        i = f == NULL ? -1 : rule_field_find(f, key);
-        child = t == NULL ? NULL : t->child;
+        i = f == NULL ? -1 : rule_scan_field(s, f, &next);
+        child = t == NULL ? NULL : rule_scan_child(s, t, &after);
 
-        while (child != NULL && !rule_same_text(child->key, key)) {
-            child = child->next;
+        if ((i < 0 && child == NULL && !rule_scan_other(s, t, f, &i, &child))
+            || !rule_scan_byte(s, ':'))
+        {
+            return false;
         }
 
         known = child == NULL ? i : (int32_t) child->at;
@@ -578,12 +688,19 @@ rule_list_grow(rule_scan_t *s, rule_val_t *list, rule_val_t **cells,
 }
 
 
+static inline bool
+rule_is_lines(const rule_fact_t *f)
+{
+    return f->n_fields == RULE_L_N && f->fields[RULE_L_TOTAL].computed;
+}
+
+
 static void
 rule_line_defaults(const rule_fact_t *f, rule_val_t *c)
 {
     ly_dec_t  d;
 
-    if (f->n_fields != RULE_L_N || !f->fields[RULE_L_TOTAL].computed) {
+    if (!rule_is_lines(f)) {
         return;
     }
 
@@ -742,10 +859,47 @@ rule_scan_money(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
 }
 
 
+/* the usual number, a few digits and no more; false: not one, not taken */
+static inline bool
+rule_scan_whole(rule_scan_t *s, const rule_fact_t *f, rule_val_t *out)
+{
+    int64_t               v;
+    const unsigned char  *p;
+
+    v = 0;
+
+    for (p = s->p; p < s->end && *p >= '0' && *p <= '9'; p++) {
+        if (p - s->p == 18) {
+            return false;
+        }
+
+        v = v * 10 + (*p - '0');
+    }
+
+    if (p == s->p || *s->p == '0' || p == s->end || *p == '.'
+        || (*p | 0x20) == 'e' || f->type < RULE_T_INT
+        || f->type > RULE_T_MONEY)
+    {
+        return false;
+    }
+
+    s->p = p;
+    rule_set_int(out, v);
+
+    if (f->type == RULE_T_MONEY) {
+        out->kind = RULE_K_MONEY;
+        out->n = f->currency;
+    }
+
+    return true;
+}
+
+
 static bool
 rule_scan_fact(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
     rule_val_t *out)
 {
+    ly_str_t      text;
     rule_token_t  t;
 
     rule_scan_space(s);
@@ -754,17 +908,45 @@ rule_scan_fact(rule_scan_t *s, const rule_fact_t *f, unsigned depth,
         return rule_scan_fail(s, LY_PARSE);
     }
 
-    if (*s->p == '[' && (f->type == RULE_T_LIST || f->type == RULE_T_SLIST)) {
-        return rule_scan_list(s, f, depth, out);
-    }
+    switch (*s->p) {
 
-    if (*s->p == '{' && f->type == RULE_T_MONEY) {
-        return rule_scan_money(s, f, depth, out);
-    }
+    case '"':
+        s->p++;
 
-    if (*s->p == '[' || *s->p == '{') {
+        if (!rule_scan_string(s, &text)) {
+            return false;
+        }
+
+        if (f->type == RULE_T_STR) {
+            rule_set_str(out, text);
+        } else {
+            rule_scalar(f, text, true, out);
+        }
+
+        return true;
+
+    case '[':
+        if (f->type == RULE_T_LIST || f->type == RULE_T_SLIST) {
+            return rule_scan_list(s, f, depth, out);
+        }
+
         out->kind = RULE_K_INVALID;
         return rule_scan_value(s, NULL, depth);
+
+    case '{':
+        if (f->type == RULE_T_MONEY) {
+            return rule_scan_money(s, f, depth, out);
+        }
+
+        out->kind = RULE_K_INVALID;
+        return rule_scan_value(s, NULL, depth);
+
+    default:
+        if (rule_scan_whole(s, f, out)) {
+            return true;
+        }
+
+        break;
     }
 
     if (!rule_scan_scalar(s, &t)) {
@@ -853,13 +1035,13 @@ static bool
 rule_ascii(ly_str_t s)
 {
     size_t    i;
-    uint64_t  w, all;
+    uint64_t  w[4], all;
 
     all = 0;
 
-    for (i = 0; i + 8 <= s.len; i += 8) {
-        memcpy(&w, s.data + i, 8);
-        all |= w;
+    for (i = 0; i + 32 <= s.len; i += 32) {
+        memcpy(w, s.data + i, 32);
+        all |= w[0] | w[1] | w[2] | w[3];
     }
 
     for (/* void */; i < s.len; i++) {
@@ -873,13 +1055,14 @@ rule_ascii(ly_str_t s)
 static ly_err_t
 rule_input_read(rule_input_t *in, ly_str_t json, uint8_t state)
 {
-    uint32_t     i;
-    rule_scan_t  s;
+    uint32_t             i;
+    rule_scan_t          s;
+    const rule_slots_t  *all;
 
-    for (i = 0; i < in->catalogue->n; i++) {
-        if (in->catalogue->facts[i].state == state) {
-            in->facts[i].kind = RULE_K_MISSING;
-        }
+    all = &in->catalogue->all[state];
+
+    for (i = 0; i < all->n; i++) {
+        in->facts[all->slot[i]].kind = RULE_K_MISSING;
     }
 
     if (json.len > RULE_INPUT_MAX) {
@@ -977,40 +1160,48 @@ rule_input_lines_of(rule_input_t *in, uint32_t lines, uint32_t first)
 }
 
 
+/* amounts of a line, and a total of one currency or none */
+static void
+rule_input_line_money(rule_val_t *c, uint32_t currency)
+{
+    rule_input_money(&c[RULE_L_UNIT_PRICE], currency);
+    rule_input_money(&c[RULE_L_DISCOUNT], currency);
+    rule_input_money(&c[RULE_L_TOTAL], currency);
+
+    if (c[RULE_L_UNIT_PRICE].n != currency
+        || c[RULE_L_DISCOUNT].n != currency)
+    {
+        c[RULE_L_TOTAL].kind = RULE_K_INVALID;
+    }
+}
+
+
 static void
 rule_input_list_money(const rule_fact_t *f, rule_val_t *list,
     uint32_t currency)
 {
+    bool         lines;
     uint32_t     i, k;
     rule_val_t  *cells;
 
-    if (list->kind != RULE_K_LIST || f->type != RULE_T_LIST) {
+    if (list->kind != RULE_K_LIST) {
         return;
     }
 
     /* the cells are the input's own, made by the scan */
     cells = (rule_val_t *) (uintptr_t) list->u.l.cells;
+    lines = rule_is_lines(f);
 
-    for (k = 0; k < f->n_fields; k++) {
-        if (f->fields[k].type != RULE_T_MONEY) {
+    for (i = 0; i < list->n; i++, cells += list->stride) {
+        if (lines) {
+            rule_input_line_money(cells, currency);
             continue;
         }
 
-        for (i = 0; i < list->n; i++) {
-            rule_input_money(&cells[(size_t) i * list->stride + k], currency);
-        }
-    }
-
-    if (f->n_fields != RULE_L_N || !f->fields[RULE_L_TOTAL].computed) {
-        return;
-    }
-
-    /* a total of two currencies would be a number of neither */
-    for (i = 0; i < list->n; i++, cells += list->stride) {
-        if (cells[RULE_L_UNIT_PRICE].n != currency
-            || cells[RULE_L_DISCOUNT].n != currency)
-        {
-            cells[RULE_L_TOTAL].kind = RULE_K_INVALID;
+        for (k = 0; k < f->n_fields; k++) {
+            if (f->fields[k].type == RULE_T_MONEY) {
+                rule_input_money(&cells[k], currency);
+            }
         }
     }
 }
@@ -1019,9 +1210,9 @@ rule_input_list_money(const rule_fact_t *f, rule_val_t *list,
 void
 rule_input_compute(rule_input_t *in)
 {
-    uint32_t            i, currency;
-    rule_val_t         *v;
-    const rule_fact_t  *f;
+    uint32_t                 i, slot, currency;
+    rule_val_t              *v;
+    const rule_catalogue_t  *c;
 
     in->facts[RULE_F_NOW] = in->facts[RULE_F_EVENT_OCCURRED_AT];
 
@@ -1033,23 +1224,18 @@ rule_input_compute(rule_input_t *in)
 
     currency = v->kind == RULE_K_STR ? rule_currency(rule_str(v)) : 0;
 
-    for (i = 0; i < in->catalogue->n; i++) {
-        f = &in->catalogue->facts[i];
+    c = in->catalogue;
 
-        if (!f->state) {
-            rule_input_list_money(f, &in->facts[i], currency);
-        }
+    for (i = 0; i < c->lists[0].n; i++) {
+        slot = c->lists[0].slot[i];
+        rule_input_list_money(&c->facts[slot], &in->facts[slot], currency);
     }
 
     rule_input_lines_of(in, RULE_F_ORDER_LINES, RULE_F_ORDER_TOTAL);
     rule_input_lines_of(in, RULE_F_REFUND_LINES, RULE_F_REFUND_TOTAL);
 
-    for (i = 0; i < in->catalogue->n; i++) {
-        f = &in->catalogue->facts[i];
-
-        if (!f->state && f->type == RULE_T_MONEY) {
-            rule_input_money(&in->facts[i], currency);
-        }
+    for (i = 0; i < c->money[0].n; i++) {
+        rule_input_money(&in->facts[c->money[0].slot[i]], currency);
     }
 }
 
@@ -1098,9 +1284,9 @@ rule_input_event(rule_input_t *in, ly_str_t json)
 ly_err_t
 rule_input_state(rule_input_t *in, ly_str_t json)
 {
-    uint32_t            i;
-    ly_err_t            err;
-    const rule_fact_t  *f;
+    uint32_t                 i, slot;
+    ly_err_t                 err;
+    const rule_catalogue_t  *c;
 
     err = rule_input_read(in, json, 1);
 
@@ -1109,15 +1295,15 @@ rule_input_state(rule_input_t *in, ly_str_t json)
     }
 
     /* a state has no currency of its own: the fact's, or one in the value */
-    for (i = 0; i < in->catalogue->n; i++) {
-        f = &in->catalogue->facts[i];
+    c = in->catalogue;
 
-        if (f->state && f->type == RULE_T_MONEY) {
-            rule_input_money(&in->facts[i], 0);
+    for (i = 0; i < c->money[1].n; i++) {
+        rule_input_money(&in->facts[c->money[1].slot[i]], 0);
+    }
 
-        } else if (f->state) {
-            rule_input_list_money(f, &in->facts[i], 0);
-        }
+    for (i = 0; i < c->lists[1].n; i++) {
+        slot = c->lists[1].slot[i];
+        rule_input_list_money(&c->facts[slot], &in->facts[slot], 0);
     }
 
     return LY_OK;

@@ -110,13 +110,47 @@ rule_str(const rule_val_t *v)
 }
 
 
+/*
+ * Are n bytes the same.  Names are short: their first and their last bytes,
+ * which overlap, are compared without a call.
+ */
+static inline bool
+rule_same_bytes(const unsigned char *a, const unsigned char *b, size_t n)
+{
+    uint32_t  x4, y4, u4, v4;
+    uint64_t  x8, y8, u8, v8;
+
+    if (n > 16) {
+        return memcmp(a, b, n) == 0;
+    }
+
+    if (n >= 8) {
+        memcpy(&x8, a, 8);
+        memcpy(&y8, b, 8);
+        memcpy(&u8, a + n - 8, 8);
+        memcpy(&v8, b + n - 8, 8);
+
+        return ((x8 ^ y8) | (u8 ^ v8)) == 0;
+    }
+
+    if (n >= 4) {
+        memcpy(&x4, a, 4);
+        memcpy(&y4, b, 4);
+        memcpy(&u4, a + n - 4, 4);
+        memcpy(&v4, b + n - 4, 4);
+
+        return ((x4 ^ y4) | (u4 ^ v4)) == 0;
+    }
+
+    return n == 0 || (a[0] == b[0] && a[n / 2] == b[n / 2]
+                      && a[n - 1] == b[n - 1]);
+}
+
+
 static inline bool
 rule_same_text(ly_str_t a, ly_str_t b)
 {
-    /* most that differ do so in the first byte: no call for them */
-    return a.len == b.len
-           && (a.len == 0 || (a.data[0] == b.data[0]
-                              && memcmp(a.data, b.data, a.len) == 0));
+    return a.len == b.len && rule_same_bytes(a.data, b.data, a.len);
 }
 
 
@@ -177,8 +211,12 @@ unsigned rule_currency_places(uint32_t currency);
  */
 ly_must_check ly_err_t rule_num_parse(ly_str_t s, bool json, ly_dec_t *out);
 
-/* checked arithmetic on minimal forms; results are minimal; else overflow */
-ly_must_check bool rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
+/*
+ * Checked arithmetic on minimal forms; results are minimal; else overflow.  A
+ * sum takes its numbers in parts, which come in registers.
+ */
+ly_must_check bool rule_num_sum(ly_int128_t a, unsigned a_scale,
+    ly_int128_t b, unsigned b_scale, ly_dec_t *out);
 ly_must_check bool rule_num_mul(ly_dec_t a, ly_dec_t b, ly_dec_t *out);
 int rule_num_cmp(ly_dec_t a, ly_dec_t b);
 
@@ -190,6 +228,13 @@ rule_num_strip(ly_dec_t a)
 {
     /* what is odd does not end in a zero */
     return a.scale == 0 || (a.coef & 1) != 0 ? a : rule_num_zeros(a);
+}
+
+
+static inline ly_must_check bool
+rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out)
+{
+    return rule_num_sum(a.coef, a.scale, b.coef, b.scale, out);
 }
 
 
@@ -225,6 +270,7 @@ typedef struct rule_fact_s  rule_fact_t;
 
 struct rule_fact_s {
     ly_str_t      name;
+    ly_str_t      key;          /* the name as a member's: quoted, a colon */
     ly_str_t      path;
     ly_str_t      unit;
     uint8_t       type;         /* rule_type_e */
@@ -300,14 +346,27 @@ enum {
 };
 
 
+typedef struct {
+    uint16_t  *slot;
+    uint32_t   n;
+} rule_slots_t;
+
 struct rule_catalogue_s {
     rule_fact_t    *facts;
     uint32_t        n;
     uint32_t       *by_name;    /* the facts, sorted */
+    uint16_t       *rank;       /* of a slot among them */
+    rule_slots_t    all[2];     /* facts of the event, of the state */
+    rule_slots_t    money[2];
+    rule_slots_t    lists[2];   /* of structs that hold money */
     rule_trie_t     event;
     rule_trie_t     state;
     unsigned char   digest[RULE_DIGEST_LEN];
+    unsigned char   hex[2 * RULE_DIGEST_LEN];
 };
+
+/* a digest in lower-case hex, 2 * RULE_DIGEST_LEN bytes */
+void rule_hex(const unsigned char *digest, unsigned char *out);
 
 /* slot of a fact, or -1 */
 int32_t rule_catalogue_find(const rule_catalogue_t *c, ly_str_t name);
@@ -860,6 +919,10 @@ rule_b_cstr(ly_buf_t *b, const char *text)
     rule_b_put(b, text, strlen(text));
 }
 
+
+/* the text of what is neither text nor list, RULE_VAL_TEXT at most; its end */
+#define RULE_VAL_TEXT  (LY_DEC_TEXT + 6)
+unsigned char *rule_val_text(const rule_val_t *v, unsigned char *p);
 
 /* a value as traces and normal forms write it */
 void rule_val_print(const rule_val_t *v, const rule_fact_t *f, ly_buf_t *b);

@@ -131,21 +131,59 @@ rule_num_align(ly_dec_t *a, ly_dec_t *b)
 }
 
 
-bool
-rule_num_add(ly_dec_t a, ly_dec_t b, ly_dec_t *out)
+/* what does not go within 64 bits */
+static rule_apart bool
+rule_num_sum_wide(ly_int128_t a, unsigned a_scale, ly_int128_t b,
+    unsigned b_scale, ly_dec_t *out)
 {
-    if (rule_num_align(&a, &b)) {
-        out->coef = a.coef + b.coef;
-        out->scale = a.scale;
-        *out = rule_num_strip(*out);
-        return true;
-    }
+    ly_dec_t  x, y;
 
-    if (ly_dec_add(a, b, out) != LY_OK) {
+    x.coef = a;
+    x.scale = a_scale;
+    y.coef = b;
+    y.scale = b_scale;
+
+    if (ly_dec_add(x, y, out) != LY_OK) {
         return false;
     }
 
     *out = rule_num_strip(*out);
+
+    return true;
+}
+
+
+bool
+rule_num_sum(ly_int128_t a, unsigned a_scale, ly_int128_t b,
+    unsigned b_scale, ly_dec_t *out)
+{
+    bool      wide;
+    int64_t   x, y;
+    unsigned  scale;
+
+    x = (int64_t) a;
+    y = (int64_t) b;
+    wide = x != a || y != b;
+    scale = a_scale > b_scale ? a_scale : b_scale;
+
+    if (a_scale < b_scale) {
+        wide |= __builtin_mul_overflow(x, rule_pow10[b_scale - a_scale], &x);
+
+    } else if (b_scale < a_scale) {
+        wide |= __builtin_mul_overflow(y, rule_pow10[a_scale - b_scale], &y);
+    }
+
+    if (wide || __builtin_add_overflow(x, y, &x)) {
+        return rule_num_sum_wide(a, a_scale, b, b_scale, out);
+    }
+
+    while (scale > 0 && (x & 1) == 0 && x % 10 == 0) {
+        x /= 10;
+        scale--;
+    }
+
+    out->coef = x;
+    out->scale = scale;
 
     return true;
 }

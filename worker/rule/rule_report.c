@@ -7,9 +7,6 @@
 
 #define RULE_FOUND_MAX  80      /* bytes of a value that a fault repeats */
 
-/* bytes of a scalar's text, at most: quotes, a decimal, a currency */
-#define RULE_VAL_TEXT   (LY_DEC_TEXT + 6)
-
 /* what a JSON number holds exactly everywhere: 2^53 - 1 */
 #define RULE_JSON_INT   9007199254740991LL
 
@@ -271,8 +268,7 @@ rule_buf_dec(ly_buf_t *b, ly_dec_t d)
 }
 
 
-/* the text of what is neither text nor list; returns its end */
-static unsigned char *
+unsigned char *
 rule_val_text(const rule_val_t *v, unsigned char *p)
 {
     switch (v->kind) {

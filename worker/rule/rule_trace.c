@@ -7,43 +7,33 @@
 /* bytes of a trace at most: an order of 2,000 lines of long texts */
 #define RULE_TRACE_MAX    ((size_t) 32 << 20)
 #define RULE_TRACE_USUAL  1536
-#define RULE_HEX          (2 * RULE_DIGEST_LEN + 2)
+
+/* of a node's record, but for its pointer and a text: its value and marks */
+#define RULE_RECORD_TEXT  (RULE_VAL_TEXT + 64)
 
 
 /*
- * Lower-case hex in quotes, four bytes at a time: each nibble in a byte of its
- * own, six added to tell which are letters.
+ * Four bytes at a time: each nibble in a byte of its own, six added to tell
+ * which are letters.
  */
-static void
-rule_hex(ly_buf_t *b, const unsigned char *digest)
+void
+rule_hex(const unsigned char *digest, unsigned char *out)
 {
     size_t          i;
     uint32_t        four;
     uint64_t        w, letters;
-    unsigned char  *p;
     const uint64_t  ones = 0x0101010101010101ULL;
 
-    p = rule_b_room(b, RULE_HEX);
-
-    if (p == NULL) {
-        return;
-    }
-
-    *p++ = '"';
-
-    for (i = 0; i < RULE_DIGEST_LEN; i += 4, p += 8) {
-        memcpy(&four, digest + i, sizeof(four));
+    for (i = 0; i < RULE_DIGEST_LEN; i += 4) {
+        memcpy(&four, digest + i, 4);
         w = be32toh(four);
         w = (w | w << 16) & 0x0000ffff0000ffffULL;
         w = (w | w << 8) & 0x00ff00ff00ff00ffULL;
         w = (w | w << 4) & ones * 0x0f;
         letters = (w + ones * 6) >> 4 & ones;
         w = htobe64(w + ones * '0' + letters * ('a' - '0' - 10));
-        memcpy(p, &w, sizeof(w));
+        memcpy(out + 2 * i, &w, 8);
     }
-
-    *p++ = '"';
-    rule_b_commit(b, p);
 }
 
 
@@ -71,42 +61,59 @@ static void
 rule_read_facts(const rule_catalogue_t *c, const rule_case_t *k,
     rule_read_t *out)
 {
+    size_t    word;
     uint32_t  i, slot;
+    uint64_t  bits;
 
     out->n = 0;
 
-    for (i = 0; i < c->n; i++) {
-        slot = c->by_name[i];
+    for (word = 0; word < ly_countof(k->vm.used); word++) {
+        for (bits = k->vm.used[word]; bits != 0; bits &= bits - 1) {
+            slot = (uint32_t) (word * 64 + (size_t) __builtin_ctzll(bits));
 
-        if ((k->vm.used[slot >> 6] >> (slot & 63)) & 1) {
-            out->slot[out->n++] = (uint16_t) slot;
+            for (i = out->n++;
+                 i > 0 && c->rank[out->slot[i - 1]] > c->rank[slot]; i--)
+            {
+                out->slot[i] = out->slot[i - 1];
+            }
+
+            out->slot[i] = (uint16_t) slot;
         }
     }
 }
 
 
-/* the name of a fact or field, which needs no escape, as a member's key */
-static void
-rule_put_key(ly_buf_t *b, bool first, ly_str_t name)
+/* a fact or field as a member's key */
+static inline void
+rule_put_key(ly_buf_t *b, bool first, const rule_fact_t *f)
 {
     unsigned char  *p;
 
-    p = rule_b_room(b, name.len + sizeof(",\"\":"));
+    p = rule_b_room(b, f->key.len + 1);
 
-    if (p == NULL) {
-        return;
+    if (p != NULL) {
+        *p = ',';
+        p += !first;
+        memcpy(p, f->key.data, f->key.len);
+        rule_b_commit(b, p + f->key.len);
     }
+}
 
-    if (!first) {
-        *p++ = ',';
+
+/* the byte that an element begins with */
+static inline void
+rule_put_part(ly_buf_t *b, bool first, unsigned char c)
+{
+    unsigned char  *p;
+
+    p = rule_b_room(b, 2);
+
+    if (p != NULL) {
+        *p = ',';
+        p += !first;
+        *p = c;
+        rule_b_commit(b, p + 1);
     }
-
-    *p++ = '"';
-    memcpy(p, name.data, name.len);
-    p += name.len;
-    *p++ = '"';
-    *p++ = ':';
-    rule_b_commit(b, p);
 }
 
 
@@ -115,13 +122,15 @@ rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
     const rule_val_t *list, ly_buf_t *b)
 {
     bool                   first;
-    uint32_t               i, n, field;
+    uint8_t                wanted[RULE_FIELDS_MAX];
+    uint32_t               i, n, n_wanted;
     uint64_t               fields;
-    const rule_val_t      *v;
+    const rule_val_t      *v, *cells;
     const rule_program_t  *p;
 
     p = k->program;
     fields = 0;
+    n_wanted = 0;
 
     for (i = 0; i < p->n_list; i++) {
         if (rule_at(p, p->off_list, rule_plist_t)[i].slot == slot) {
@@ -129,27 +138,29 @@ rule_trace_list(const rule_case_t *k, uint32_t slot, const rule_fact_t *f,
         }
     }
 
-    rule_b_byte(b, '[');
-
-    for (i = 0; i < list->n; i++) {
-        if (i > 0) {
-            rule_b_byte(b, ',');
+    for (n = 0; n < f->n_fields; n++) {
+        if (fields >> f->by_name[n] & 1) {
+            wanted[n_wanted++] = (uint8_t) f->by_name[n];
         }
+    }
 
-        rule_b_byte(b, '{');
+    rule_b_byte(b, '[');
+    cells = list->u.l.cells;
+
+    for (i = 0; i < list->n; i++, cells += list->stride) {
+        rule_put_part(b, i == 0, '{');
         first = true;
 
-        for (n = 0; n < f->n_fields; n++) {
-            field = f->by_name[n];
-            v = &list->u.l.cells[(size_t) i * list->stride + field];
+        for (n = 0; n < n_wanted; n++) {
+            v = &cells[wanted[n]];
 
-            if ((fields >> field & 1) == 0 || v->kind == RULE_K_MISSING) {
+            if (v->kind == RULE_K_MISSING) {
                 continue;
             }
 
-            rule_put_key(b, first, f->fields[field].name);
+            rule_put_key(b, first, &f->fields[wanted[n]]);
             first = false;
-            rule_val_print(v, &f->fields[field], b);
+            rule_val_print(v, &f->fields[wanted[n]], b);
         }
 
         rule_b_byte(b, '}');
@@ -180,7 +191,7 @@ rule_trace_facts(const rule_input_t *in, const rule_case_t *k,
         }
 
         f = &in->catalogue->facts[slot];
-        rule_put_key(b, first, f->name);
+        rule_put_key(b, first, f);
         first = false;
 
         if (f->type == RULE_T_LIST) {
@@ -323,38 +334,47 @@ rule_trace_nodes(const rule_case_t *k, ly_buf_t *b)
         r = &k->vm.records[i];
         s = rule_ptext(k->program, rule_at(k->program, k->program->off_node,
                                            rule_text_t)[r->node]);
-        p = rule_b_room(b, s.len + sizeof(",[,"));
+        p = rule_b_room(b, s.len + RULE_RECORD_TEXT);
 
         if (p == NULL) {
             return;
         }
 
-        if (i > 0) {
-            *p++ = ',';
-        }
-
+        *p = ',';
+        p += i > 0;
         *p++ = '[';
         memcpy(p, s.data, s.len);
         p += s.len;
         *p++ = ',';
-        rule_b_commit(b, p);
 
-        if (r->value.kind == RULE_K_LIST) {
-            ly_buf_uint(b, r->value.n);
+        if (r->value.kind == RULE_K_STR) {
+            rule_b_commit(b, p);
+            rule_buf_string(b, rule_str(&r->value));
+            p = rule_b_room(b, RULE_RECORD_TEXT);
+
+            if (p == NULL) {
+                return;
+            }
+
+        } else if (r->value.kind == RULE_K_LIST) {
+            p += ly_uint64_print(r->value.n, p);
+
         } else {
-            rule_val_print(&r->value, NULL, b);
+            p = rule_val_text(&r->value, p);
         }
 
         if (r->missing) {
-            rule_put(b, ",\"missing\"");
+            memcpy(p, ",\"missing\"", 10);
+            p += 10;
         }
 
         if (r->loop) {
-            rule_b_byte(b, ',');
-            ly_buf_uint(b, r->n);
+            *p++ = ',';
+            p += ly_uint64_print(r->n, p);
         }
 
-        rule_b_byte(b, ']');
+        *p++ = ']';
+        rule_b_commit(b, p);
     }
 
     rule_b_byte(b, ']');
@@ -560,6 +580,7 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
 {
     ly_buf_t              b;
     rule_read_t           facts;
+    unsigned char         hex[2 * RULE_DIGEST_LEN];
     const rule_result_t  *r;
 
     r = k->result;
@@ -573,8 +594,9 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
 
     rule_b_byte(&b, '{');
     rule_trace_caps(k, &b);
-    rule_put(&b, "\"catalogue\":");
-    rule_hex(&b, k->program->catalogue);
+    rule_put(&b, "\"catalogue\":\"");
+    rule_b_put(&b, in->catalogue->hex, sizeof(in->catalogue->hex));
+    rule_b_byte(&b, '"');
     rule_trace_counters(in, k, &b);
 
     if (r->effects != NULL && r->outcome != RULE_ERROR) {
@@ -602,8 +624,10 @@ rule_trace_write(ly_arena_t *a, const rule_input_t *in, const rule_case_t *k,
 
     rule_trace_nodes(k, &b);
     rule_trace_result(k, &b);
-    rule_put(&b, ",\"rule\":");
-    rule_hex(&b, k->program->digest);
+    rule_put(&b, ",\"rule\":\"");
+    rule_hex(k->program->digest, hex);
+    rule_b_put(&b, hex, sizeof(hex));
+    rule_b_byte(&b, '"');
 
     if (k->ranked) {
         rule_put(&b, ",\"stacking\":{\"group\":");
