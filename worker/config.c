@@ -87,7 +87,7 @@ static const config_option_t  config_options[] = {
     { "zoneinfo", CONFIG_TEXT, at(zoneinfo), 0, 0, "/usr/share/zoneinfo",
       false, "folder of the time zone database" },
 
-    { "rules_slots", CONFIG_NUMBER, at(rules_slots), 0, CONFIG_SLOTS_MAX, "2",
+    { "rules_slots", CONFIG_NUMBER, at(rules_slots), 0, CONFIG_SLOTS_MAX, "1",
       false, "processes that evaluate events" },
 
     { "commands_slots", CONFIG_NUMBER, at(commands_slots), 0,
@@ -108,7 +108,7 @@ static const config_option_t  config_options[] = {
     { "rules_poll", CONFIG_TIME, at(rules_poll_ms), 1 * MS, 1 * MIN, "200ms",
       true, "how often the rules lane looks without being woken" },
 
-    { "rules_pace", CONFIG_TIME, at(rules_pace_ms), 0, 1 * SEC, "5ms", true,
+    { "rules_pace", CONFIG_TIME, at(rules_pace_ms), 0, 1 * SEC, "10ms", true,
       "least time from one small batch to the next: orders meet in one" },
 
     { "poll", CONFIG_TIME, at(poll_ms), 1 * MS, 10 * MIN, "1s", true,
