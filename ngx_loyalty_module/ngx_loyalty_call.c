@@ -819,7 +819,7 @@ static void
 ngx_loyalty_call_change(ngx_loyalty_api_t *api, const ly_json_node_t *node,
     ly_uuid_t *ids, ngx_uint_t *n)
 {
-    ly_str_t               kind;
+    ly_str_t               kind, lane;
     ly_uuid_t              member;
     ngx_str_t              ref;
     const ly_json_node_t  *m, *r;
@@ -836,7 +836,13 @@ ngx_loyalty_call_change(ngx_loyalty_api_t *api, const ly_json_node_t *node,
     }
 
     if (ly_str_eq(kind, ly_str("poke"))) {
-        ngx_loyalty_poke();
+        if (ly_json_string(ly_json_member(node, ly_str("l")), &lane)
+            != LY_OK)
+        {
+            lane = ly_str("");
+        }
+
+        ngx_loyalty_poke(lane);
         return;
     }
 

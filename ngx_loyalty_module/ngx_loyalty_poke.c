@@ -55,7 +55,7 @@ ngx_loyalty_poke_exit(void)
 
 
 void
-ngx_loyalty_poke(void)
+ngx_loyalty_poke(ly_str_t lane)
 {
     static time_t  said;
 
@@ -63,7 +63,14 @@ ngx_loyalty_poke(void)
         return;
     }
 
-    if (sendto(ngx_loyalty_poke_fd, "", 1, MSG_DONTWAIT|MSG_NOSIGNAL,
+    /* one byte is no lane's name */
+
+    if (lane.len == 0) {
+        lane = ly_str("-");
+    }
+
+    if (sendto(ngx_loyalty_poke_fd, lane.data, lane.len,
+               MSG_DONTWAIT|MSG_NOSIGNAL,
                (struct sockaddr *) &ngx_loyalty_poke_address,
                sizeof(ngx_loyalty_poke_address)) != -1)
     {

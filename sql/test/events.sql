@@ -11,7 +11,7 @@ select is(:s, 202, 'an event is received');
 select is(:'b'::jsonb, jsonb_build_object('object', 'event', 'id', loyalty.id_text('evt', (:'i'::jsonb ->> 'id')::uuid), 'status', 'received'), 'with its id');
 select is(:'h'::text, 'Location: /v1/events/' || (:'b'::jsonb ->> 'id') || E'\n', 'and its place');
 select member_id as m from loyalty.member_external where tenant_id = :'t' and external_id = '12347' \gset
-select is(:'c'::jsonb, jsonb_build_array(jsonb_build_object('k', 'wait', 'id', :'i'::jsonb -> 'id'), '{"k": "poke"}'::jsonb, jsonb_build_object('k', 'alias', 'r', 'ext:12347', 'm', :'m')), 'what to wait for, a poke, and whom the reference names');
+select is(:'c'::jsonb, jsonb_build_array(jsonb_build_object('k', 'wait', 'id', :'i'::jsonb -> 'id'), '{"k": "poke", "l": "rules"}'::jsonb, jsonb_build_object('k', 'alias', 'r', 'ext:12347', 'm', :'m')), 'what to wait for, a poke, and whom the reference names');
 select is((select array_agg(x.source) from loyalty.member_external x where x.tenant_id = :'t'), array['shop'], 'its member is enrolled under its source');
 select is((select facts from loyalty.event where tenant_id = :'t'), :'i'::jsonb -> 'event' #- '{member}', 'its facts are kept as they were sent, without the member');
 select is((select array[l.event_id, l.member_id] from loyalty.event_log l where l.tenant_id = :'t'), array[(:'i'::jsonb ->> 'id')::uuid, :'m'::uuid], 'the log has it');

@@ -30,7 +30,7 @@ select is((api.rule_draft(:'t', tap.call('{"if_none_match": "*"}'), 'rul_01j0000
 select * from tap.kept(api.rule_publish(:'t', tap.call('{"idempotency_key": "p", "body_mac": "00"}'), :'r')) \gset
 select is(:s, 202, 'publication is the worker''s');
 select is(:'c'::jsonb #>> '{0,k}', 'wait', 'there is something to wait for');
-select is(:'c'::jsonb -> 1, '{"k": "poke"}', 'and the worker is woken');
+select is(:'c'::jsonb -> 1, '{"k": "poke", "l": "commands"}', 'and the worker is woken');
 select (:'c'::jsonb #>> '{0,id}') as cmd \gset
 select is((select kind || ' ' || (args ->> 'rule') || ' ' || (args ->> 'version') from loyalty.command where tenant_id = :'t' and command_id = :'cmd'), 'rule.publish 01900000-0000-7000-8000-00000000c001 3', 'the command names rule and version');
 select is(:'b'::jsonb, jsonb_build_object('object', 'command', 'id', loyalty.id_text('cmd', :'cmd'), 'status', 'queued'), 'the answer is the command');

@@ -26,7 +26,7 @@ begin
         v_id := loyalty.id_text('evt', v_event.event_id);
         v_changes := jsonb_build_array(
             jsonb_build_object('k', 'wait', 'id', v_event.event_id),
-            jsonb_build_object('k', 'poke'));
+            jsonb_build_object('k', 'poke', 'l', 'rules'));
         if p_body#>>'{event,member}' like 'ext:%' then
             v_changes := v_changes || jsonb_build_object('k', 'alias',
                 'r', p_body#>>'{event,member}', 'm', v_event.member_id);
@@ -109,7 +109,7 @@ begin
     end;
     v_answer := loyalty.answer(200,
         json_build_object('object', 'batch', 'data', coalesce(v_batch.data, '[]'))::text, null,
-        (coalesce(v_batch.changes, '[]') || '[{"k":"poke"}]')::text);
+        (coalesce(v_batch.changes, '[]') || '[{"k":"poke","l":"rules"}]')::text);
     return loyalty.idempotency_end(p_tenant, p_call, 'event_batch', v_answer);
 end $$;
 comment on function api.event_batch(uuid, jsonb, jsonb) is 'POST /events/batch';

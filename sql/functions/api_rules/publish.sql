@@ -41,7 +41,7 @@ begin
                               'status', 'queued')::text,
             'Location: /v1/earning-rules/' || loyalty.id_text('rul', v_row.rule_id) || E'\n',
             jsonb_build_array(jsonb_build_object('k', 'wait', 'id', v_command),
-                              jsonb_build_object('k', 'poke'))::text);
+                              jsonb_build_object('k', 'poke', 'l', 'commands'))::text);
     end if;
     return loyalty.idempotency_end(p_tenant, p_call, 'rule_publish', v_answer);
 end $$;
