@@ -645,6 +645,7 @@ rule_code rule_prove_const ::: (v->n {{> -> >=}} 0 ::: loading has seen that an 
 rule_code rule_prove_const ::: (v->n > {{0 -> 1}} ::: a list of one is of one kind
 rule_code rule_prove_each ::: i->b {{> -> >=}} x->p->n_ins ::: behind a loop that ends the code there is no end of code
 rule_code rule_prove ::: pc - {{1 -> 2}} ::: any place before it
+rule_trace rule_trace_list ::: fields = {{0 -> 1}} ::: a list that was read stands in the program's lists
 rule_trace rule_trace_list ::: i {{< -> <=}} p->n_list ::: what stands behind the lists is no list that was read
 rule_trace rule_trace_counter ::: {{< -> <=}} 0) ::: no two counters have one key
 rule_trace rule_multiplies ::: i {{< -> <=}} p->n_effect ::: what stands behind the effects is no multiplier

@@ -104,7 +104,7 @@ main(void)
            (const char *) name.data);
     }
 
-    is_int(n, 26, "as many as there should be");
+    is_int(n, 28, "as many as there should be");
     ly_arena_destroy(a);
     ly_arena_destroy(arena);
 
