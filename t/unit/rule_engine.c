@@ -167,6 +167,10 @@ stacking(void)
 static void
 caps(void)
 {
+    size_t            n, bad;
+    ly_err_t          err;
+    ly_arena_t       *a;
+    rule_input_t     *in;
     rule_cap_t        shared = { ly_str_init("budget"), 25 };
     rule_cap_t       *list[1];
     rule_run_t        runs[2];
@@ -184,6 +188,7 @@ caps(void)
     ok(rule_evaluate(arena, input(arena, EVENT), runs, 2, NULL, r) == LY_OK,
        "two rules, one budget");
     is_int(r[0].points, 20, "the first gets all");
+    ok(r[0].steps > 0 && r[0].steps < 20, "which took %u steps", r[0].steps);
     is_int(r[1].points, 5, "the second what is left");
     ok(r[1].outcome == RULE_CAPPED
        && ly_str_eq(r[1].effects[0].clipped_by, ly_str("budget")),
@@ -192,6 +197,25 @@ caps(void)
     is_int(r[1].effects[0].shares[0] + r[1].effects[0].shares[1], 5,
            "shares add up to what was given");
 
+    /* a call that fails as a whole takes nothing from a cap */
+    in = input(arena, EVENT);
+    shared.remaining = 25;
+    err = LY_NOMEM;
+
+    for (n = 65536, bad = 0; err != LY_OK && n > 0; n -= 64) {
+        a = ly_arena_create(65536, NULL);
+        err = ly_arena_bytes(a, n) == NULL
+              ? LY_NOMEM : rule_evaluate(a, in, runs, 1, NULL, r);
+        bad += err != LY_OK && shared.remaining != 25;
+        ly_arena_destroy(a);
+    }
+
+    ok(err == LY_OK && n < 65000 && bad == 0 && shared.remaining == 5,
+       "without room a cap stays as it was");
+
+    runs[1].n_caps = RULE_CAPS_MAX + 1;
+    ok(rule_evaluate(arena, in, runs, 2, NULL, r) == LY_LIMIT,
+       "too many caps of the second rule");
     runs[0].n_caps = RULE_CAPS_MAX + 1;
     ok(rule_evaluate(arena, input(arena, EVENT), runs, 1, NULL, r)
        == LY_LIMIT, "too many caps");
@@ -219,6 +243,15 @@ refunds(void)
     ok(rule_refund_points(p, ly_dec_neg(d), &points) == LY_OK && points == 0,
        "nothing for less than nothing");
     ok(rule_refund_points(q, d, &points) == LY_DENIED, "no base rule");
+    q = rl_compile(arena, cat, ly_str(HEAD "\"base\":true,\"effects\":[{"
+                                      "\"type\":\"fixed\",\"wallet\":\"p\","
+                                      "\"points\":7},{\"type\":\"rate\",\"wal"
+                                      "let\":\"p\",\"points\":9,\"per\":{\"amo"
+                                      "unt\":1},\"where\":true},{\"type\":\"ra"
+                                      "te\",\"wallet\":\"p\",\"points\":2,\"pe"
+                                      "r\":{\"amount\":1}}]}"), 0);
+    ok(rule_refund_points(q, d, &points) == LY_OK && points == 55,
+       "the first rate without where, wherever it stands");
     d.coef = (ly_int128_t) INT64_MAX * INT64_MAX;
     d.scale = 0;
     ok(rule_refund_points(p, d, &points) == LY_OVERFLOW, "too much");

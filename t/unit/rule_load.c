@@ -1048,6 +1048,8 @@ altered(const char *rule)
 static void
 placed(void)
 {
+    static unsigned char  room[1 << 16];
+
     size_t           i;
     ly_buf_t         b, c;
     rule_program_t  *p;
@@ -1068,6 +1070,12 @@ placed(void)
            && ly_str_eq(ly_str_of(c.data + i, c.len - i), ly_buf_view(&b)),
            "saved %zu bytes further on", i);
     }
+
+    /* nothing of what the room held before is in it */
+    ly_buf_init_fixed(&c, room, sizeof(room));
+    memset(room, 0xff, sizeof(room));
+    ok(rule_program_save(p, &c) == LY_OK
+       && ly_str_eq(ly_buf_view(&c), ly_buf_view(&b)), "each byte is written");
 
     ly_buf_init_arena(&c, arena, 64);
     is_int(rule_program_save(p, &c), LY_LIMIT, "a buffer that is too small");

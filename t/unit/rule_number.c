@@ -233,9 +233,10 @@ currencies(void)
         const char  *code;
         unsigned     places;
     } known[] = {
-        { "GBP", 2 }, { "EUR", 2 }, { "JPY", 0 }, { "KRW", 0 }, { "BIF", 0 },
-        { "XPF", 0 }, { "CLP", 0 }, { "VND", 0 }, { "ISK", 0 }, { "BHD", 3 },
-        { "KWD", 3 }, { "TND", 3 }, { "JOD", 3 }, { "IFC", 2 }, { "HDI", 2 }
+        { "CLF", 4 }, { "UYW", 4 }, { "LFU", 2 }, { "GBP", 2 }, { "EUR", 2 },
+        { "JPY", 0 }, { "KRW", 0 }, { "BIF", 0 }, { "XPF", 0 }, { "CLP", 0 },
+        { "VND", 0 }, { "ISK", 0 }, { "BHD", 3 }, { "KWD", 3 }, { "TND", 3 },
+        { "JOD", 3 }, { "IFC", 2 }, { "HDI", 2 }
     };
 
     for (i = 0; i < ly_countof(known); i++) {

@@ -170,7 +170,10 @@ main(void)
     touched("'order.total':'23 GBP'", "'order.total':'22 gbp'", "trace.form");
     touched("'order.total':'23 GBP'", "'order.total':22", "trace.form");
     touched("'order.total':'23 GBP'", "'order.total':'0'", "trace.result");
+    touched("'order.total':'23 GBP'", "'order.total':'23e0 GBP'",
+            "trace.form");
     touched("'order.quantity':3", "'order.quantity':4", "trace.result");
+    touched("'order.quantity':3", "'order.quantity':3e0", "trace.form");
     touched("'order.quantity':3", "'order.quantity':'3'", "trace.result");
     touched("'order.quantity':3", "'order.quantity':'x'", "trace.form");
     touched("'order.quantity':3", "'order.quantity':true", "trace.form");
@@ -215,6 +218,9 @@ main(void)
     many("'caps_then':[", "1,", 17);
     many("'group':[", "1,", 16);
     touched("'group':[0,23]", "'group':[0,24]", "trace.result");
+    touched("'group':[0,23]", "'group':[0,-23]", "trace.form");
+    touched("'group':[0,23]", "'group':[0,'23.5']", "trace.form");
+    touched("'group':[0,23]", "'group':[0,'x']", "trace.form");
     touched("'kept':true", "'kept':false", "trace.result");
     touched("'kept':true", "'kept':1", "trace.result");
     touched("'points':", "'points':1", "trace.result");

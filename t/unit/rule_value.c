@@ -97,6 +97,12 @@ static const value_t  values[] = {
     { "'s':'\\u20ac\\uD83D\\uDE00'",
       "{'===':[{'var':'x.s'},'\xe2\x82\xac\xf0\x9f\x98\x80']}", "1" },
     { "'s':'\\ud83d\\ude00'", "{'===':[{'length':{'var':'x.s'}},1]}", "1" },
+    { "'s':'\\u0080\\u0800\\ud800\\udc00'", "{'===':[{'var':'x.s'},'\xc2\x80"
+      "\xe0\xa0\x80\xf0\x90\x80\x80']}", "1" },
+    { "'s':'\\u07ff\\uffff\\udbff\\udfff'", "{'===':[{'var':'x.s'},'\xdf\xbf"
+      "\xef\xbf\xbf\xf4\x8f\xbf\xbf']}", "1" },
+    { "'s':'\\uabcd\\ufEdC'", "{'===':[{'var':'x.s'},'\xea\xaf\x8d\xef\xbb\x9c"
+      "']}", "1" },
     { "'s':'a\\u007fb'", "{'===':[{'length':{'var':'x.s'}},3]}", "1" },
 
     { "'b':true", "{'var':'x.b'}", "1" },
@@ -398,7 +404,9 @@ malformed(void)
         "tru", "nul", "falsy", "01", "-", "-x", "1.", "1.x", "1e", "1e+",
         "1ex", ".5", "+1", "1 2", "'\\x'", "'\\u12'", "'\\u12g4'",
         "'\\ud800'", "'\\ud800x'", "'\\ud800\\n'", "'\\ud800\\u0041'",
-        "'\\ud800\\ue000'", "'\\ud800\\u12x4'", "'\\udc00'", "'\\u0000'",
+        "'\\udc00\\udc00'", "'\\ud83d\\udbff'", "'\\ud83dxude00'",
+        "'\\ud83d\\xde00'", "'\\ud800\\ue000'", "'\\ud800\\u12x4'",
+        "'\\udc00'", "'\\u0000'",
         "'\n'", "'a", "'\\", "[1,]", "[1", "[", "[1 2]", "[,]", "{'a'}",
         "{'a':}", "{'a':1,}", "{'a':1", "{", "{a:1}", "{'a' 1}",
         "{'a':1 'b':2}", "'\xff'", "'\xc3'", "\x01", "]",
@@ -482,6 +490,55 @@ malformed(void)
     ly_buf_byte(&b, ' ');
     is_int(rule_input_event(in, ly_buf_view(&b)), LY_LIMIT, "a byte more");
     is_int(rule_input_state(in, ly_str("[")), LY_PARSE, "a state likewise");
+}
+
+
+/* 32 deep and no deeper, whatever the ways down are */
+static void
+deep(void)
+{
+    size_t         i, k, n, kind;
+    ly_buf_t       b;
+    rule_input_t  *in;
+
+    static const struct {
+        const char  *open, *close;
+        size_t       depth;
+    } ways[] = {
+        { "{'a':", "}", 1 }, { "{'x':{'i':", "}}", 2 },
+        { "{'x':{'l':[", "]}}", 3 }, { "{'x':{'m':{'z':", "}}}", 3 },
+        { "{'x':{'r':[{'z':", "}]}}", 4 }, { "{'x':{'r':[{'l':", "}]}}", 4 }
+    };
+
+    if (rule_input_create(arena, cat, NULL, ly_str(""), &in) != LY_OK) {
+        ok(false, "an input");
+        return;
+    }
+
+    for (i = 0; i < ly_countof(ways); i++) {
+        for (kind = 0; kind < 2; kind++) {
+            for (n = 32; n <= 33; n++) {
+                ly_buf_init_arena(&b, arena, 4096);
+                ly_buf_cstr(&b, ways[i].open);
+
+                for (k = ways[i].depth; k < n; k++) {
+                    ly_buf_cstr(&b, kind == 0 ? "[" : "{'k':");
+                }
+
+                ly_buf_cstr(&b, kind == 0 ? "" : "1");
+
+                for (k = ways[i].depth; k < n; k++) {
+                    ly_buf_cstr(&b, kind == 0 ? "]" : "}");
+                }
+
+                ly_buf_cstr(&b, ways[i].close);
+                ly_buf_byte(&b, '\0');
+                is_int(rule_input_event(in, rl_quoted(
+                                            arena, (const char *) b.data)),
+                       n == 32 ? LY_OK : LY_LIMIT, ways[i].open);
+            }
+        }
+    }
 }
 
 
@@ -707,6 +764,7 @@ main(void)
 
     of_types();
     malformed();
+    deep();
     of_effects();
     callers();
     ly_arena_destroy(arena);
