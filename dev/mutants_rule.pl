@@ -9,8 +9,11 @@
 #
 # Takes 400 mutants, or N of them, by a seed that is printed; --all, or a FILE
 # without --sample, takes each.  FILE: only mutants of worker/rule/FILE.c.
-# --again: only those that lived in the run before this one, to see that a new
-# test kills them.  Prints a table of the files; the mutants that live stand in
+# --again: what runs before this one killed is taken as killed (also by a run
+# that was broken off), unless its function has changed since: only the others
+# are run, to see that a new test kills them.
+#
+# Prints a table of the files; the mutants that live stand in
 # build/mutants-rule/living.tsv, which --list prints too: file:line:column,
 # function, was, then, the line, separated by tabs.  Exit 1 below 95 of 100.
 #
@@ -23,6 +26,7 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use Digest::MD5 qw(md5_hex);
 use File::Basename qw(basename dirname);
 use File::Path qw(make_path);
 use Getopt::Long qw(GetOptions);
@@ -133,6 +137,7 @@ sub mutants_of {
     my ($file, $text, $functions) = @_;
     my @found;
     for my $f (@$functions) {
+        my $digest = md5_hex(@{$text}[ $f->{head} .. $f->{end} ]);
         my ($comment, $table) = (0, 0);
         for my $n ($f->{body} + 1 .. $f->{end} - 1) {
             my $line = $text->[$n];
@@ -160,7 +165,7 @@ sub mutants_of {
                     my $shown = $line;
                     substr($shown, $at, length $was) = "{{$was -> $then}}";
                     push @found,
-                        { file => $file, base => basename($file, '.c'), function => $f->{name}, line => $n + 1,
+                        { key => join(' ', $digest, $n - $f->{head}, $at, $then), file => $file, base => basename($file, '.c'), function => $f->{name}, line => $n + 1,
                         at => $at, was => $was, then => $then, shown => $shown =~ s/^\s+|\s+$//gr };
                 }
             }
@@ -171,6 +176,10 @@ sub mutants_of {
 
 my (%text, %functions, @mutants);
 my $number = 0;    # of the source, so that its mutants' are the same in every run
+my %known;     # what earlier runs found, by the function's text and the mutant
+if ($again && -e "$out/state.tsv") {
+    %known = map { /^(.*)\t(.*)$/ ? ($1 => $2) : () } read_lines("$out/state.tsv");
+}
 for my $file (@rule) {
     my $base = basename($file, '.c');
     $number++;
@@ -185,10 +194,6 @@ for my $file (@rule) {
 }
 
 my $all = @mutants;
-if ($again) {
-    my %lived = map { /^(\S+)\t\w+\t(.*?)\t(.*?)\t/ ? ("$1 $2 $3" => 1) : () } read_lines("$out/living.tsv");
-    @mutants = grep { $lived{ join(':', @$_{qw(file line)}, $_->{at} + 1) . " $_->{was} $_->{then}" } } @mutants;
-}
 if ($sample && $sample < @mutants) {
     srand $seed;
     @mutants = (shuffle @mutants)[ 0 .. $sample - 1 ];
@@ -307,6 +312,11 @@ for my $src (@rule) {
     my @of = grep { $_->{file} eq $src } @mutants;
     push @objects, $obj;
     push @tables, $base;
+
+    # what did not compile before does not now
+    my $none = "$out/$base.none";
+    my %none = is_fresh($none, $src) ? map { s/\s+//gr => 1 } read_lines($none) : ();
+    $state{ $_->{id} } = 'none' for grep { $none{ $_->{id} } } @of;
     while (1) {
         write_if_new($c, schema($src, grep { !$state{ $_->{id} } } @of));
         last if is_fresh($obj, $c);
@@ -315,6 +325,10 @@ for my $src (@rule) {
         my %bad = map { m{^mutant/(\d+):.*error:} ? ($1 => 1) : () } read_lines("$out/stderr");
         die read_lines("$out/stderr"), "$src does not compile\n" if !%bad;
         $state{$_} = 'none' for keys %bad;
+        $none{$_} = 1 for keys %bad;
+        open my $fh, '>', $none or die;
+        print $fh map { "$_\n" } sort keys %none;
+        close $fh;
     }
     my $body = bodies($asm);
     for my $m (@of) {
@@ -343,6 +357,7 @@ write_if_new("$out/run.c", <<'C' =~ s/TABLES/$run/r);
 #include <string.h>
 #include <unistd.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -361,6 +376,7 @@ main(int argc, char **argv)
     struct rlimit     room = { (size_t) 3 << 30, (size_t) 3 << 30 };
     struct itimerval  timer = { { 0, 0 }, { 0, 0 } };
 
+    signal(SIGINT, SIG_IGN);
     while (fgets(line, sizeof(line), stdin) != NULL) {
         sscanf(line, "%ld %ld %ld", &id, &test, &ms);
         pid = fork();
@@ -447,7 +463,7 @@ my %reach;
             system("$bin > /dev/null 2>&1");
             my %hit;
             my $files = join ' ', glob "$dir/*.gcda";
-            for my $text (map { $json->decode($_) } `gcov -j -t $files`) {
+            for my $text (map { $json->decode($_) } `gcov -j -t $files 2> /dev/null`) {
                 for my $f (@{ $text->{files} }) {
                     next if $f->{file} !~ m{^worker/rule/};
                     $_->{count} && push @{ $hit{ $f->{file} } }, $_->{line_number} for @{ $f->{lines} };
@@ -497,7 +513,9 @@ sub tests_of {
 
 # --- one after the other, in as many lanes as asked
 
-open my $killers, '>', "$out/killed.tsv" or die;
+open my $states, $again ? '>>' : '>', "$out/state.tsv" or die;
+$states->autoflush(1);
+open my $killers, $again ? '>>' : '>', "$out/killed.tsv" or die;
 $killers->autoflush(1);
 my (%lane, @living);
 my $select = IO::Select->new;
@@ -508,6 +526,13 @@ for my $n (1 .. $jobs) {
     $select->add($l->{from});
 }
 my @queue = grep { !$state{ $_->{id} } } @mutants;
+for my $m (@queue) {
+    my $before = $known{ $m->{key} } // 'lives';
+    $state{ $m->{id} } = $before if $before ne 'lives' && $before ne 'unreached';
+}
+# in any order, so that a run that is broken off has taken a sample
+@queue = shuffle grep { !$state{ $_->{id} } } @queue;
+local $SIG{INT} = local $SIG{TERM} = sub { @queue = () };
 my ($todo, $done, $busy, $killed) = (scalar @queue, 0, 0, 0);
 
 sub next_test {
@@ -523,6 +548,7 @@ sub next_test {
 sub finish {
     my ($l, $what) = @_;
     $state{ $l->{mutant}{id} } = $what;
+    print $states "$l->{mutant}{key}\t$what\n";
     print STDERR "lives: $l->{mutant}{file}:$l->{mutant}{line}: $l->{mutant}{shown}\n" if $what eq 'lives';
     $done++;
     $killed++ if $what ne 'lives';
@@ -550,7 +576,7 @@ sub next_mutant {
 
 next_mutant($_) for values %lane;
 while ($busy) {
-    for my $from ($select->can_read) {
+    for my $from ($select->can_read) {    # none when a signal came
         my $l      = $lane{$from};
         my $answer = readline $from // die "the runner ended\n";
         my (undef, $t, $bad) = split ' ', $answer;
@@ -575,14 +601,14 @@ for my $l (values %lane) {
 
 my (%count, @contradicted);
 for my $m (@mutants) {
-    my $s = $state{ $m->{id} };
+    my $s = $state{ $m->{id} } // 'left';
     my ($r) = grep { "$m->{base} $m->{function}" =~ $_->{where} && $m->{shown} =~ $_->{piece} } @reason;
     my $lives = $s eq 'lives' || $s eq 'unreached';
     $r->{used} = 1 if $r && $lives;
     push @contradicted, "$m->{file}:$m->{line}: $m->{shown}: $s kills it, yet: $r->{why}"
-        if $r && !$lives && $s ne 'same' && $s ne 'none';
+        if $r && !$lives && $s !~ /^(?:none|same|left)$/;
     push @living, $m if $lives && !$r;
-    $count{ $m->{base} }{ $lives ? $r ? 'reason' : $s : $s =~ /^(?:none|same)$/ ? $s : 'killed' }++;
+    $count{ $m->{base} }{ $lives ? $r ? 'reason' : $s : $s =~ /^(?:none|same|left)$/ ? $s : 'killed' }++;
 }
 
 open my $tsv, '>', "$out/living.tsv" or die;
@@ -594,17 +620,17 @@ for my $m (@living) {
 }
 close $tsv;
 
-my @columns = qw(killed lives unreached reason same none);
+my @columns = qw(killed lives unreached reason same none left);
 my %sum;
 my @times = times;
 printf "# %d s of processor time, compilers and all\n", sum0 @times;
-printf "%-22s %7s %7s %9s %10s %6s %12s %7s\n", 'file', 'killed', 'living', 'unreached', 'equivalent', 'same',
-    'not compiled', 'of 100';
+printf "%-22s %7s %7s %9s %10s %6s %12s %7s %7s\n", 'file', 'killed', 'living', 'unreached', 'equivalent', 'same',
+    'not compiled', 'not run', 'of 100';
 for my $base (sort(keys %count), 'all') {
     my $c = $base eq 'all' ? \%sum : $count{$base};
     my @n = map { $c->{$_} // 0 } @columns;
     my $counted = $n[0] + $n[1] + $n[2];
-    printf "%-22s %7d %7d %9d %10d %6d %12d %7.1f\n", $base, @n, $counted ? 100 * $n[0] / $counted : 100;
+    printf "%-22s %7d %7d %9d %10d %6d %12d %7d %7.1f\n", $base, @n, $counted ? 100 * $n[0] / $counted : 100;
     next if $base eq 'all';
     $sum{$_} += $c->{$_} // 0 for @columns;
 }
@@ -652,3 +678,111 @@ rule_trace rule_multiplies ::: i {{< -> <=}} p->n_effect ::: what stands behind 
 rule_trace rule_trace_write ::: RULE_TRACE_MAX ::: no trace is of exactly that size
 rule_tree rule_parse_in_fields ::: depth {{> -> >=}} 2 ::: it is 0 either way
 rule_tree rule_parse_in_fields ::: RULE_OP_EQ, n, {{2 -> 3}} ::: room for one argument more
+
+rule_calendar rule_duration_parse ::: s.len {{< -> <=}} 2 ::: two bytes are no duration either way
+rule_calendar rule_duration_parse ::: s.len < {{2 -> 3}} ::: likewise
+rule_calendar rule_duration_parse ::: any = {{false -> true}} ::: behind the P there is a part or a T, which decide
+rule_calendar rule_local ::: memset(c, {{0 -> 1}} ::: a date's time of day is not read
+rule_calendar rule_calendar ::: backwards = to {{< -> <=}} from ::: no months lie between a day and itself
+rule_emit rule_emit_grow ::: more = ::: how a table grows is seen by nobody
+rule_emit rule_emit_grow ::: if (n {{> -> >=}} 0) ::: a copy of nothing
+rule_emit rule_emit_grow ::: if (n > {{0 -> 1}}) ::: a table that is full has 32 entries
+rule_emit rule_ins ::: e->stack {{> -> >=}} e->stack_max ::: the greater of equals
+rule_emit rule_const_num ::: memset(&v, {{0 -> 1}} ::: the block takes member by member what a number has
+rule_emit rule_node ::: {{|| -> &&}} e->n_node == RULE_NODES_MAX ::: a tree without nodes is constant, and a document has no more nodes
+rule_emit rule_list_field ::: slot {{< -> <=}} 0 ::: slot 0 is a text
+rule_emit rule_list_field ::: slot < {{0 -> 1}} ::: likewise
+rule_emit rule_emit_const ::: {{1 -> 2}})->a ::: a stack with room to spare
+rule_emit rule_emit_var ::: RULE_I_ELEMENT, {{1 -> 2}} ::: likewise
+rule_emit rule_emit_var ::: RULE_I_DEFAULT, {{0 -> 1}} ::: likewise
+rule_emit rule_emit_names ::: RULE_I_PRESENT, {{1 -> 2}} ::: likewise
+rule_emit rule_emit_names ::: /RULE_I_ALL_TRUE, .*\{\{(?:1 -> 2|- -> \+)\}\}/ ::: likewise
+rule_emit * ::: slot < 0 ? {{0 -> 1}} : ::: the element itself has no slot
+rule_emit * ::: slot, -{{1 -> 2}}) ::: any number below 0 is no field
+rule_emit rule_emit_names ::: RULE_IN_NEG : {{0 -> 1}} ::: that it is money is asked of loops only
+rule_emit rule_emit_bool ::: first = {{0 -> 1}} ::: the target of the first instruction, a value, is read by nobody
+rule_emit rule_emit_bool ::: k {{< -> <=}} first ::: likewise
+rule_num rule_currency_places ::: /i \+ 3 \{\{< -> <=\}\} sizeof/ ::: the table's bytes and their end are no multiple of 3
+rule_num rule_num_align ::: a->scale {{< -> <=}} b->scale ::: equal scales have been answered before
+rule_num rule_num_align ::: n {{>= -> >}} RULE_POW10_N ::: no scale is above 18
+rule_num rule_num_mul ::: r.scale = {{0 -> 1}} ::: a zero loses its places all the same
+rule_num rule_num_mul ::: r.scale {{<= -> <}} LY_DEC_SCALE_MAX ::: the loop below drops the same zeros
+rule_num rule_num_cmp ::: /a\.coef .*\{\{[<>] -> [<>]=\}\}/ ::: minimal forms of two scales are not equal
+rule_num rule_digits ::: n{{++ -> --}} ::: only whether there was a digit is asked
+rule_num rule_exponent ::: *exp {{< -> <=}} 100000 ::: no number has an exponent near it
+rule_num rule_exponent ::: *exp < {{100000 -> 100001}} ::: likewise
+rule_num rule_num_make ::: while (d->n > {{0 -> 1}} ::: the first digit is not 0
+rule_num rule_num_make ::: || (e {{> -> >=}} 0 ::: that many digits have been refused before
+rule_num rule_num_fast ::: negative = s.len > {{0 -> 1}} ::: a sign alone is no number, seen or not
+rule_num rule_num_fast ::: if (s.len {{- -> +}} i > 18 ::: what the short way leaves, the long way reads alike
+rule_num rule_num_fast ::: if (s.len - i {{> -> >=}} 18 ::: likewise
+rule_num rule_num_fast ::: s.len {{== -> !=}} i ::: likewise
+rule_num rule_num_fast ::: /s\.data\[i\] \{\{(?:<|>) -> (?:<|>)=\}\}/ ::: likewise
+rule_num rule_num_fast ::: == '0' {{&& -> ||}} s.len ::: likewise
+rule_num rule_num_fast ::: if (s.data[i{{++ -> --}}] ::: likewise
+rule_emit rule_emit_bool ::: RULE_I_BOOL, {{0 -> 1}} ::: a stack with room to spare
+rule_emit rule_emit_if ::: RULE_I_IF_END, {{0 -> 1}} ::: likewise
+rule_emit rule_emit_if ::: n = {{0 -> 1}} ::: the target of the first instruction, a value, is read by nobody
+rule_emit rule_emit_each ::: RULE_OP_COUNT, {{0 -> 1}} ::: a stack with room to spare
+rule_emit rule_emit_each ::: RULE_I_NEXT, 1 {{- -> +}} ::: likewise
+rule_emit rule_emit_in ::: RULE_OP_IN, {{0 -> 1}} ::: likewise
+rule_emit rule_emit_block ::: h.stack = e->stack_max + {{1 -> 2}} ::: likewise
+rule_emit * ::: e->loops {{> -> >=}} e->loops_max ::: the greater of equals
+rule_emit rule_emit_effect ::: e->list = -{{1 -> 2}} ::: any number below 0 is no list
+rule_emit rule_emit_effect ::: sizeof(mem) - {{1 -> 2}} ::: no pointer of an effect is that long
+rule_emit rule_room ::: {{15 -> 16}} ::: a gap between two tables
+rule_emit rule_emit_block ::: /e->(?:n_ins|n_list|n_node|n_const|text\.len) \{\{> -> >=\}\} 0/ ::: a copy of nothing
+rule_emit rule_emit_block ::: if (e->text.len > {{0 -> 1}}) ::: no text of a program is that short
+rule_emit rule_emit_tree ::: &e, {{0 -> 1}}, 0, 0, 0 ::: an effect that nobody runs
+rule_emit rule_emit_parts ::: /\{\{\|\| -> &&\}\} r->(?:sources|segments|counters)/ ::: what is asked for behind it is not smaller
+rule_input rule_scan_next ::: : {{0 -> 1}}; ::: neither byte is a token
+rule_input rule_list_grow ::: n = *room == 0 ::: how a list grows is seen by nobody
+rule_input rule_scan_unicode ::: s->end - s->p {{< -> <=}} 6 ::: the quote at the text's end stands behind it
+rule_input rule_scan_unicode ::: s->end - s->p < {{6 -> 7}} ::: likewise
+rule_input rule_scan_hex ::: s->end - s->p {{< -> <=}} 4 ::: likewise
+rule_input rule_scan_word ::: (s->end - s->p) {{< -> <=}} len ::: the event's end stands behind a word
+rule_input rule_scan_escaped ::: s->p {{< -> <=}} s->end ::: the quote at the text's end has been found before
+rule_input rule_scan_escaped ::: (q - start) + {{1 -> 2}} ::: room to spare
+rule_input rule_scan_scalar ::: t->text.len = {{0 -> 1}} ::: a word's text is not read
+rule_input rule_line_defaults ::: {{|| -> &&}} c[RULE_L_DISCOUNT].kind ::: what is no money has no currency, and the total is invalid for that
+rule_input rule_input_list_money ::: list->kind != RULE_K_LIST {{|| -> &&}} ::: what is no list has no elements that are read
+rule_input rule_counters_advance ::: slot {{< -> <=}} 0 ::: slot 0 is a text
+rule_eval rule_weigh ::: /i = 0, sum = 0; i \{\{< -> <=\}\} n/ ::: behind the weights stands a 0
+rule_eval rule_share ::: /i = 0, sum = 0; i \{\{< -> <=\}\} n/ ::: likewise
+rule_eval * ::: (size_t) list->n + {{1 -> 2}} ::: room to spare
+rule_eval rule_weights_total ::: {{|| -> &&}} x->faulty ::: the same, computed once more
+rule_eval rule_quotient ::: product.scale > 6 {{|| -> &&}} per.scale > 6 ::: more places go the short way as well
+rule_eval rule_quotient ::: d {{> -> >=}} UINT64_MAX ::: the long way gives the same
+rule_eval rule_quotient ::: q {{> -> >=}} (uint64_t) ::: likewise
+rule_eval rule_share ::: {{> -> >=}} INT64_MAX ::: likewise
+rule_eval rule_share ::: product {{<= -> <}} UINT64_MAX ::: likewise
+rule_eval rule_case_shares ::: {{&& -> ||}} !rule_share( ::: likewise; of no points nothing is left to share
+rule_eval rule_case_fault ::: pc {{< -> <=}} p->n_ins ::: each tree of a program has its end
+rule_eval rule_case_effects ::: /error_pc > \{\{0 -> 1\}\}|\{\{&& -> \|\|\}\} k->vm\.error_pc > 0/ ::: an amount's code stands behind the condition's; a where has no nodes to point at
+rule_eval rule_eval_cases ::: ? x->in->facts[k->lines].n : {{0 -> 1}} ::: without lines there are no weights to share by
+rule_eval rule_eval_cases ::: {{> -> >=}} room) ::: the greater of equals
+rule_vm * ::: /vm->steps|cost|l->count \/|\/ 64|\/ 8/ ::: where the budget of steps ends is open (docs/rules.md, 11); that it ends is tested
+rule_vm rule_order ::: n = a->n {{< -> <=}} b->n ::: the lesser of equals
+rule_vm rule_many ::: /rc \{\{[<>] -> [<>]=\}\} 0/ ::: of two equal numbers either is taken
+rule_vm rule_divide ::: RULE_K_MONEY ? {{0 -> 1}} : ::: a number is not asked for its currency
+rule_vm rule_arithmetic ::: v[0].u.coef {{< -> <=}} 0 ::: 0 negated is 0
+rule_vm rule_vm_init ::: p->n_node {{> -> >=}} 0 ::: room for no records
+rule_vm rule_vm_init ::: trace {{&& -> ||}} p->n_node ::: records that nobody prints
+rule_vm rule_vm_run ::: {{false -> true}} ::: likewise
+rule_vm rule_vm_loop ::: rule_record(vm, ins, &top[-1], false, false, {{0 -> 1}}) ::: only of loops the number is printed
+rule_fold rule_fold_run ::: RULE_STEPS, {{false -> true}} ::: a constant part has no nodes
+rule_fold rule_fold* ::: /!= -> ==|RULE_T_S?LIST \{\{|i = \{\{0 -> 1|i\{\{\+\+|\{\{! -> \}\}|\{\{\|\| -> &&\}\}/ ::: what is not folded is evaluated, with the same result
+rule_fold rule_fold ::: x->report.nomem = {{true -> false}} ::: likewise
+rule_program rule_program_load ::: RULE_MAGIC, {{4 -> 5}} ::: the layout's number begins with the 0 that ends the text
+rule_program rule_const_ok ::: (at {{- -> +}} p->off_const) % sizeof ::: twice a multiple of 16 is one of a constant's 32 bytes
+rule_report rule_fault_add ::: found.len {{> -> >=}} 0 ::: what is found is UTF-8, which has no 80 bytes of one character
+rule_report rule_buf_string ::: s.len + {{2 -> 3}} ::: room to spare
+rule_input rule_input_int ::: slot < {{0 -> 1}} ::: slot 0 is of the event
+rule_emit rule_emit_parts ::: /n_(?:sources|segments) \+ \{\{1 -> 2|n_counters \+ \{\{1 -> 2/ ::: room to spare
+rule_emit rule_list_slot ::: -{{1 -> 2}} ::: any number below 0 is no list
+rule_emit rule_emit_begin ::: -{{1 -> 2}} ::: likewise
+rule_emit rule_emit_effect ::: p->has_where = {{1 -> 2}} ::: any but 0 is true
+rule_eval rule_quotient ::: /(?:product|per)\.(?:scale|coef) \{\{> -> >=/ ::: the long way gives the same
+rule_eval rule_eval_cases ::: {{|| -> &&}} x->stack == NULL ::: what is asked for behind it is not smaller
+rule_verify rule_back_counters ::: n->count + {{1 -> 2}} ::: room to spare
+rule_program rule_refund_points ::: &consts[e->per]), {{0 -> 1}} ::: rounded down twice is rounded down
