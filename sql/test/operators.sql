@@ -1,6 +1,6 @@
 \ir prelude.psql
 begin;
-select plan(31);
+select plan(32);
 select loyalty.uuid_v7() as t \gset
 select set_config('t.made', ops.tenant_create(:'t', '{"slug": "T-Ops", "name": "Ops", "mode": "test", "plan": "demo", "timezone": "Europe/London", "currency": "GBP", "wrapped_key": "QUJD", "hosts": ["Ops.Example", "b.example"], "origins": ["https://x.example"], "program": {"name": "Points"}, "wallet": {"code": "points"}, "owner": {"id": "01900000-0000-7000-8000-00000000f0aa", "email_blind": "0a", "sealed": {"email": "eA=="}, "wrapped_key": "a2V5", "password_hash": "$argon2id$v=19$x"}}')::text, true) as _ \gset
 select is(current_setting('t.made')::jsonb ->> 'created', 'true', 'a tenant is made');
@@ -14,7 +14,8 @@ select is((select encode(wrapped, 'escape') from loyalty.data_key where tenant_i
 select is((select array_agg(distinct kind order by kind) from loyalty.change where tenant_id = :'t'), array['host', 'program', 'tenant', 'wallet'], 'caches are told');
 select is((select encode(wrapped_key, 'escape') from loyalty.tenant where tenant_id = :'t'), 'ABC', 'its key is kept');
 select is(ops.tenant_create(loyalty.uuid_v7(), '{"slug": "t-ops", "wrapped_key": "QUJD"}') - '{created_at}'::text[], (current_setting('t.made')::jsonb || '{"created": false}') - '{created_at}'::text[], 'the same slug again is the same tenant');
-select throws_ok($$select ops.tenant_create(loyalty.uuid_v7(), '{"slug": "t-other", "plan": "no such", "wrapped_key": "QUJD"}')$$, '23503', null, 'an unknown plan is refused');
+select throws_ok($$select ops.tenant_create(loyalty.uuid_v7(), '{"slug": "t-other", "plan": "no such", "wrapped_key": "QUJD"}')$$, '22023', null, 'an unknown plan is refused');
+select throws_ok($$select ops.tenant_create(loyalty.uuid_v7(), '{"slug": "t-other", "plan": "demo", "timezone": "Mars/Base", "wrapped_key": "QUJD"}')$$, '22023', null, 'and an unknown time zone');
 select throws_ok($$select ops.tenant_create(loyalty.uuid_v7(), '{"slug": "-bad", "wrapped_key": "QUJD"}')$$, '23514', null, 'a slug must be a host label');
 select is((ops.plan_put('{"code": "p1", "request_rate": 1, "request_burst": 2, "key_rate": 3, "key_burst": 4}')) ->> 'inflight_batches', '16', 'a plan with the default caps');
 select is((ops.plan_put('{"code": "p1", "request_rate": 9, "request_burst": 2, "key_rate": 3, "key_burst": 4}')) ->> 'request_rate', '9', 'and changed');
