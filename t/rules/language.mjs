@@ -160,6 +160,15 @@ export const ROUNDINGS = ['floor', 'ceil', 'half_up', 'half_even'];
 export const BAD = { op: 'bad', args: [], type: null, k: 2 };
 const isRaw = (n) => n.op === 'raw';
 
+// a list with an operator in it: {"in": [x, list]} compares x with each element
+const comparesEach = (op, raw) => op === 'in' && raw.length === 2 && Array.isArray(raw[1])
+    && raw[1].some((e) => e instanceof Map);
+
+/** A comparison that stands in the document as two operands only. */
+class Pair {
+    constructor(raw, sents) { Object.assign(this, { raw, sents }); }
+}
+
 export class Checker {
     faults = [];
     nodes = 0;
@@ -174,10 +183,14 @@ export class Checker {
         return BAD;
     }
 
-    // shape: operators, arity and bounds, before any type is looked at
-    shape(x, sent, depth = 1) {
+    count(sent) {
         this.nodes++;
         if (this.nodes === NODES_MAX + 1) { this.fault('bound.nodes', sent); }
+    }
+
+    // shape: operators, arity and bounds, before any type is looked at
+    shape(x, sent, depth = 1) {
+        this.count(sent);
         if (depth > DEPTH_MAX) { this.fault('bound.depth', sent); return; }
         if (Array.isArray(x)) {
             if (x.length > LIST_MAX) { this.fault('bound.list', sent); }
@@ -193,6 +206,15 @@ export class Checker {
         if (name === 'var' || op === 'has' || op === 'missing') { return; }
         if (op === '!!' || op === 'reduce' || Object.hasOwn(OPS, op)) {
             const args = Array.isArray(value) ? value : [value];
+            if (comparesEach(op, args)) {
+                const under = `${sent}/${escapePointer(name)}`;
+                args[1].forEach((e, i) => {
+                    this.count(`${under}/1/${i}`);
+                    this.shape(args[0], `${under}/0`, depth + 2);
+                    this.shape(e, `${under}/1/${i}`, depth + 2);
+                });
+                return;
+            }
             args.forEach((a, i) => {
                 this.shape(a, Array.isArray(value) ? `${sent}/${escapePointer(name)}/${i}`
                     : `${sent}/${escapePointer(name)}`, depth + 1);
@@ -220,6 +242,7 @@ export class Checker {
     }
 
     node(x, sent) {
+        if (x instanceof Pair) { return this.operator('===', x.raw, x.sents, sent); }
         if (x === null) { return this.fault('null.refused', sent); }
         if (Array.isArray(x)) {
             return { op: 'rawlist', items: x, sent, args: [], type: null, k: 0 };
@@ -253,6 +276,15 @@ export class Checker {
             return this.fault('null.refused', sents[raw.indexOf(null)]);
         }
 
+        if (comparesEach(op, raw)) {
+            const each = raw[1].map((_, i) => `${sents[1]}/${i}`);
+            return this.operator('or', raw[1].map((e, i) => (
+                new Pair([raw[0], e], [sents[0], each[i]]))), each, sent);
+        }
+        return this.operator(op, raw, sents, sent);
+    }
+
+    operator(op, raw, sents, sent) {
         const spec = OPS[op];
         if (raw.length < spec.arity[0] || raw.length > spec.arity[1]
             || (spec.odd && raw.length % 2 === 0))

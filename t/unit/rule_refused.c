@@ -200,6 +200,7 @@ static const refused_t  documents[] = {
       "/effects/0/steps/0/x" },
     { TABLE "'steps':[{'from':1,'points':1},{'from':1,'points':1}]}]}",
       "value.range", "/effects/0/steps/1" },
+    { TABLE "'steps':[{'from':'0.0000001','points':1}]}]}", "", "" },
     { TABLE "'steps':[{'from':0,'points':0},{'from':0.5,'points':1}]}]}", "",
       "" },
     { "{" TRIGGER ",'effects':[{'type':'multiplier','wallet':'p'}]}",
@@ -214,6 +215,9 @@ static const refused_t  documents[] = {
     { RATE "'points':1,'per':{'amount':1},'where':true}],'base':true}",
       "base.rate", "/effects" },
     { RATE "'points':1,'per':{'amount':1}}],'base':true}", "", "" },
+    { "{" TRIGGER ",'effects':[" FIXED ",{'type':'line_bonus','wallet':'p',"
+      "'points':1,'where':{'>':[{'%':[1.5,1]},1]}}]}", "const.error",
+      "/effects/1/where" },
 };
 
 
@@ -431,6 +435,69 @@ static const refused_t  conditions[] = {
     { "{'===':[{'var':''},'x']}", "fact.unknown", "/===/0" },
     { "{'===':[{'var':'line_id'},'x']}", "fact.unknown", "/===/0" },
     { "{'==':[{'has':['member.tier']},null]}", "null.refused", "/==/1" },
+
+    /* what is quoted is not looked into */
+    { "{'has':[{'nope':1}]}", "type.mismatch", "/has/0" },
+    { "{'has':[[null]]}", "type.mismatch", "/has/0" },
+    { "{'missing':[{'nope':1}]}", "type.mismatch", "/missing/0" },
+    { "{'missing':[[null]]}", "type.mismatch", "/missing/0" },
+    { "{'>':[{'money':[{'nope':1},'GBP']},1]}", "type.mismatch",
+      "/>/0/money/0" },
+    { "{'>':[{'money':[1,[null]]},1]}", "type.mismatch", "/>/0/money/1" },
+    { "{'tier':[{'nope':1}]}", "type.mismatch", "/tier/0" },
+    { "{'segment':[[null]]}", "type.mismatch", "/segment/0" },
+    { "{'segment':[{'nope':1}]}", "type.mismatch", "/segment/0" },
+    { "{'achievement':[{'nope':1}]}", "type.mismatch", "/achievement/0" },
+    { "{'>':[{'count_in_window':[{'nope':1},'P1D']},1]}", "type.mismatch",
+      "/>/0/count_in_window/0" },
+    { "{'>':[{'sum_in_window':['a',{'nope':1},'P1D']},1]}", "type.mismatch",
+      "/>/0/sum_in_window/1" },
+
+    { "{'==':[{'var':'member.tier','x':1},null]}", "op.shape", "/==/0" },
+    { "{'==':[{'var':{'a':'member.tier'}},null]}", "op.arity", "/==/0" },
+    { "{'==':[['member.tier'],null]}", "null.refused", "/==/1" },
+    { "{'==':{'a':{'var':'member.tier'},'b':null}}", "op.arity", "" },
+    { REDUCE("{'filter':[{'var':'order.lines'},true],'x':1}",
+             "{'+':[1,{'var':'accumulator'}]}", "0"), "op.unknown", "/>/0" },
+    { REDUCE("{'filter':{'a':{'var':'order.lines'},'b':true}}",
+             "{'+':[1,{'var':'accumulator'}]}", "0"), "op.unknown", "/>/0" },
+    { REDUCE(LINES, "{'+':[1,{'var':'accumulator'}],'x':1}", "0"),
+      "op.unknown", "/>/0" },
+    { REDUCE(LINES, "{'+':{'a':1,'b':{'var':'accumulator'}}}", "0"),
+      "op.unknown", "/>/0" },
+    { REDUCE(LINES, "[1,{'var':'accumulator'}]", "0"), "op.unknown", "/>/0" },
+    { "{'>':[{'reduce':{'a':" LINES ",'b':{'+':[1,{'var':'accumulator'}]},"
+      "'c':0}},1]}", "op.unknown", "/>/0" },
+    { "{'===':['a',[{'var':'member.tier'}]]}", "type.mismatch", "/===/1/0" },
+    { "{'in':{'a':'x','b':[{'var':'member.tier'}]}}", "op.arity", "" },
+    { "{'in':['a',[{'var':'member.tier'}],1]}", "op.arity", "" },
+    { "{'in':['a']}", "op.arity", "" },
+    { "{'in':[]}", "op.arity", "" },
+    { "{'in':['a',{'!':{'var':'member.tier'}}]}", "type.mismatch",
+      "/in/1/!" },
+
+    { "{'in':['a',{'if':[true,{'var':'member.segments'},{'var':"
+      "'member.segments'}]}]}", "type.mismatch", "/in/1/if/1" },
+    { "{'some':[[1],{'>':[{'var':''},1]}]}", "", "" },
+    { "{'>':[{'sum_in_window':['a','event.type','P1D']},1]}",
+      "type.mismatch", "/>/0/sum_in_window/1" },
+    { "{'>':[{'count_in_window':['a','P1M1D']},1]}", "literal.invalid",
+      "/>/0/count_in_window/1" },
+    { "{'>':[{'count_in_window':['a','P1D1']},1]}", "literal.invalid",
+      "/>/0/count_in_window/1" },
+};
+
+
+/* the one fault of a condition: what is bad is not compared as well */
+static const refused_t  alone[] = {
+    { "{'===':[{'money':['x','GBP']},'y']}", "literal.invalid",
+      "/===/0/money/0" },
+    { "{'===':[{'money':['1','gbp']},'y']}", "literal.invalid",
+      "/===/0/money/1" },
+    { "{'===':[{'money':['x','GBP']},{'money':['1','EUR']}]}",
+      "literal.invalid", "/===/0/money/0" },
+    { "{'===':[{'distinct_count':[1,{'var':'sku'}]},'x']}", "type.mismatch",
+      "/===/0/distinct_count/0" }
 };
 
 
@@ -486,6 +553,15 @@ documents_and_conditions(void)
 
     a = ly_arena_create((size_t) 16 << 20, NULL);
     n = ly_countof(documents) + ly_countof(conditions);
+
+    for (i = 0; i < ly_countof(alone); i++) {
+        ly_arena_reset(a);
+        json = rl_condition(a, rl_quoted(a, alone[i].json));
+        err = rule_compile(a, json, cat, 0, &p, &f);
+        ok(err == LY_PARSE && f.n == 1
+           && first_is(&f, &alone[i], "/condition"), "%s is all of %s",
+           alone[i].code, alone[i].json);
+    }
 
     for (i = 0; i < n; i++) {
         ly_arena_reset(a);
@@ -566,26 +642,28 @@ bound(const char *name, ly_str_t json, const char *code)
 
 #define WHOLE  "{" TRIGGER "," EFFECTS ","
 
-/* a condition within n operators */
+/* a condition within n operators, such as head and tail have it */
 static ly_str_t
-deep(size_t n, const char *condition)
+deep(const char *head, const char *operator, size_t n, const char *condition,
+    const char *tail)
 {
     size_t    i;
     ly_buf_t  b;
 
     ly_buf_init_arena(&b, arena, 1 << 16);
-    ly_buf_cstr(&b, WHOLE "'condition':");
+    ly_buf_cstr(&b, head);
 
     for (i = 0; i < n; i++) {
-        ly_buf_cstr(&b, "{'!':");
+        ly_buf_cstr(&b, operator);
     }
 
     ly_buf_cstr(&b, condition);
 
-    for (i = 0; i <= n; i++) {
+    for (i = 0; i < n; i++) {
         ly_buf_byte(&b, '}');
     }
 
+    ly_buf_cstr(&b, tail);
     ly_buf_byte(&b, '\0');
 
     return rl_quoted(arena, (const char *) b.data);
@@ -593,6 +671,7 @@ deep(size_t n, const char *condition)
 
 
 #define CURRENCY    "{'var':'order.currency'}"
+#define WITHIN      WHOLE "'condition':"
 #define TIER_IN(x)  "{'in':[{'var':'member.tier'},[" x "," CURRENCY "]]}"
 #define IF_AB       "{'if':[true,'a','b']}"
 
@@ -659,14 +738,43 @@ bounds(void)
     bound("4097 bytes of text", rl_quoted(arena, (const char *) b.data),
           "bound.text");
 
-    bound("an in of fields, 32 deep", deep(29, TIER_IN("'a'")), "");
-    bound("33 deep", deep(30, TIER_IN("'a'")), "bound.depth");
-    bound("with an if, 32 deep", deep(28, TIER_IN(IF_AB)), "");
-    bound("with an if, 33 deep", deep(29, TIER_IN(IF_AB)), "bound.depth");
+    bound("an in of fields, 32 deep",
+          deep(WITHIN, "{'!':", 29, TIER_IN("'a'"), "}"), "");
+    bound("33 deep",
+          deep(WITHIN, "{'!':", 30, TIER_IN("'a'"), "}"), "bound.depth");
+    bound("with an if, 32 deep",
+          deep(WITHIN, "{'!':", 28, TIER_IN(IF_AB), "}"), "");
+    bound("with an if, 33 deep",
+          deep(WITHIN, "{'!':", 29, TIER_IN(IF_AB), "}"), "bound.depth");
+
+    bound("twice no, 32 deep", deep(WITHIN, "{'!!':", 31, "true", "}"), "");
+    bound("twice no, 33 deep", deep(WITHIN, "{'!!':", 32, "true", "}"),
+          "bound.depth");
+    bound("a where, 32 deep",
+          deep(BONUS "'points':1,'where':", "{'!':", 31, "true", "}]}"), "");
+    bound("a where, 33 deep",
+          deep(BONUS "'points':1,'where':", "{'!':", 32, "true", "}]}"),
+          "bound.depth");
+    bound("an amount, 32 deep",
+          deep(TABLE "'steps':[{'from':1,'points':1}],'of':", "{'-':", 31,
+               "{'var':'order.line_count'}", "}]}"), "");
+    bound("an amount, 33 deep",
+          deep(TABLE "'steps':[{'from':1,'points':1}],'of':", "{'-':", 32,
+               "{'var':'order.line_count'}", "}]}"), "bound.depth");
 
     json = repeated(WHOLE "'condition':{'and':[", "{'!':true}", 300, "]}}");
     ok(rule_compile(arena, json, cat, 0, &p, &f) == LY_LIMIT && f.n == 1,
        "too many nodes are told once");
+
+    /* a text as long as may be names no event, and has room nevertheless */
+    text[4096] = '\0';
+    ly_buf_init_arena(&b, arena, 1 << 16);
+    ly_buf_cstr(&b, WHOLE "'condition':{'>':[{'count_in_window':['");
+    ly_buf_cstr(&b, text);
+    ly_buf_cstr(&b, "','P1D']},1]}}");
+    ly_buf_byte(&b, '\0');
+    bound("an event of 4096 bytes", rl_quoted(arena, (const char *) b.data),
+          "literal.invalid");
 
     /* 64 counters; the same one twice is one */
     for (said = 64; said <= 65; said++) {
@@ -1031,7 +1139,22 @@ kinds(void)
         { "{'tier':['c']}", "enum.unknown", "/tier/0" },
         { "{'===':[{'max_by':[{'var':'e.l'},{'var':'e'}]},'a']}",
           "type.mismatch", "/===/0/max_by/1" },
-        { "{'===':[{'var':''},'x']}", "fact.unknown", "/===/0" }
+        { "{'===':[{'var':''},'x']}", "fact.unknown", "/===/0" },
+        { "{'===':[{'if':[true,{'var':'e.ab'},{'var':'e.ba'}]},'a']}", "",
+          "" }
+    };
+    static const char *const  found[] = {
+        "{'var':['order.line_count',1]}", "int",
+        "{'var':['order.line_count',1.5]}", "decimal",
+        "{'var':['order.quantity',1]}", "decimal",
+        "{'var':['order.total',1.5]}", "money",
+        "{'count_in_window':['a','P1D']}", "int",
+        "{'sum_in_window':['a','order.line_count','P1D']}", "decimal"
+    };
+    static const char *const  lists[] = {
+        "{'===':[{'var':['member.segments','x']},'a']}",
+        "{'===':[{'var':['order.lines',1]},1]}",
+        "{'some':[{'var':'order.lines'},{'===':[{'var':['',1]},1]}]}"
     };
 
     a = ly_arena_create((size_t) 8 << 20, NULL);
@@ -1062,6 +1185,24 @@ kinds(void)
     is_str(f.fault[0].expected,
            ly_str("a field of the element or a fact of the catalogue"),
            "is told");
+
+    for (i = 0; i < ly_countof(found); i += 2) {
+        ly_buf_init_arena(&b, a, 256);
+        ly_buf_cstr(&b, "{'contains':[");
+        ly_buf_cstr(&b, found[i]);
+        ly_buf_cstr(&b, ",'a']}");
+        ly_buf_byte(&b, '\0');
+        is_int(rule_compile(a, rl_condition(a, rl_quoted(a, (char *) b.data)),
+                            cat, 0, &p, &f), LY_PARSE, "is no text");
+        is_str(f.fault[0].found, ly_str_c(found[i + 1]), found[i]);
+    }
+
+    for (i = 0; i < ly_countof(lists); i++) {
+        is_int(rule_compile(a, rl_condition(a, rl_quoted(a, lists[i])), cat, 0,
+                            &p, &f), LY_PARSE, lists[i]);
+        is_str(f.fault[0].expected, ly_str("no default for a list"),
+               "is told so");
+    }
 
     for (i = 0; i < ly_countof(numbers); i += 2) {
         ly_buf_init_arena(&b, a, 256);

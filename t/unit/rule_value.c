@@ -23,8 +23,9 @@ static const char  facts[] =
     "true},{'name':'b','type':'bool','nullable':true},{'name':'c','type':'stri"
     "ng','nullable':true},{'name':'l','type':'list','of':'string','nullable':t"
     "rue},{'name':'m','type':'money','nullable':true},{'name':'t','type':'inst"
-    "ant','nullable':true}]}},{'name':'member.cash','type':'money','nullable':"
-    "true}]}";
+    "ant','nullable':true}]}},{'name':'x.q','type':'list','nullable':true,'of'"
+    ":{'fields':[{'name':'m','type':'money'}]}},{'name':'member.cash','type':'"
+    "money','nullable':true}]}";
 
 /* what stands in x, a condition, and: 1 matched, 0 not, or an error's code */
 typedef struct {
@@ -147,6 +148,12 @@ static const value_t  values[] = {
       "{'===':[{'count':[{'var':'x.r'},{'missing':['a']}]},1]}", "1" },
     { "'r':[{'l':['p','q']},{'l':[]}]",
       "{'===':[{'count':[{'var':'x.r'},{'in':['q',{'var':'l'}]}]},1]}", "1" },
+    { "'q':[{'m':'5.00'}]",
+      "{'some':[{'var':'x.q'},{'===':[{'var':'m'},{'money':[5,'GBP']}]}]}",
+      "1" },
+    { "'q':[{'m':'5.00'}]",
+      "{'some':[{'var':'x.q'},{'===':[{'var':'m'},{'money':[6,'GBP']}]}]}",
+      "0" },
     { "'r':[1]", "{'some':[{'var':'x.r'},{'var':'b'}]}", INVALID },
     { "'r':[{'a':1},null]", "{'some':[{'var':'x.r'},{'var':'b'}]}", INVALID },
     { "'r':{'a':1}", "{'some':[{'var':'x.r'},{'var':'b'}]}", INVALID },

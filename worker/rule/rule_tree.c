@@ -192,7 +192,7 @@ rule_var_name(const ly_json_node_t *node)
 {
     const ly_json_node_t  *v;
 
-    if (node == NULL || node->type != LY_JSON_OBJECT || node->count != 1
+    if (node->type != LY_JSON_OBJECT || node->count != 1
         || !rule_same_text(node->first->key, ly_str("var")))
     {
         return NULL;
@@ -257,7 +257,7 @@ rule_parse_null(rule_ctx_t *x, const ly_json_node_t *json, unsigned op)
 static const ly_json_node_t *
 rule_only(const ly_json_node_t *node, ly_str_t op, uint32_t n)
 {
-    if (node == NULL || node->type != LY_JSON_OBJECT || node->count != 1
+    if (node->type != LY_JSON_OBJECT || node->count != 1
         || !rule_same_text(node->first->key, op)
         || node->first->type != LY_JSON_ARRAY || node->first->count != n)
     {
