@@ -651,7 +651,7 @@ rule_compat rule_js_cat ::: n = {{0 -> 1}}; ::: room for one unit more
 rule_compat rule_js_find ::: {{< -> <=}} name->n ::: the unit behind the name does not make the two as long
 rule_compat_value rule_js_utf8 ::: c {{< -> <=}} 0x80 ::: no character of UTF-8 begins with that byte
 rule_compat_value rule_js_member ::: other {{< -> <=}} at ::: two members of one name are refused
-rule_compat_value rule_js_number_text ::: /(?:> -> >=\}\} -|< -> <=\}\} )0x1p53/ ::: both formats write 2^53 alike
+rule_compat_value rule_js_number_text ::: fabs(d) {{< -> <=}} ::: both formats write 2^53 alike
 rule_compat_value rule_js_number_text ::: b.len : {{0 -> 1}} ::: a finite number always has a text
 rule_compat_value rule_js_decimal ::: i = n > {{0 -> 1}} ::: a sign alone is no number, taken off or not
 rule_compat_value rule_js_decimal ::: if (i {{< -> <=}} n && (s[i] == 'e' ::: behind the end no digit follows the e

@@ -303,7 +303,7 @@ rule_js_number_text(double d, char *out, size_t size)
     /* whole digits past 2^53 would be kept as they are: an exponent has the
        number rounded as a double's text is */
     (void) snprintf(text, sizeof(text),
-                    d > -0x1p53 && d < 0x1p53 ? "%.17g" : "%.16e", d);
+                    fabs(d) < 9007199254740992.0 ? "%.17g" : "%.16e", d);
 
     ly_buf_init_fixed(&b, out, size);
 
