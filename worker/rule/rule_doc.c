@@ -81,6 +81,20 @@ rule_int(rule_ctx_t *x, const ly_json_node_t *node, int64_t min, int64_t max,
 }
 
 
+/* points that must be given: null is none */
+static int64_t
+rule_points(rule_ctx_t *x, const ly_json_node_t *node)
+{
+    static const char  expected[] = "a whole number of points";
+
+    if (node->type == LY_JSON_NULL) {
+        rule_fault_at(&x->report, node, "value.type", expected, node->text);
+    }
+
+    return rule_int(x, node, 0, INT64_MAX, expected, 0);
+}
+
+
 static ly_str_t
 rule_name(rule_ctx_t *x, const ly_json_node_t *node, const char *expected)
 {
@@ -296,8 +310,7 @@ rule_limits(rule_ctx_t *x, const ly_json_node_t *node)
         return;
     }
 
-    d->per_period = rule_int(x, ly_json_member(n, ly_str("points")), 0,
-                             INT64_MAX, "a whole number of points", -1);
+    d->per_period = rule_points(x, ly_json_member(n, ly_str("points")));
     d->period = (uint8_t) rule_choice(x, period, rule_period_names,
                                       ly_countof(rule_period_names),
                                       "day, week, month or year");
@@ -546,8 +559,7 @@ rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
         }
 
         s = &e->steps[e->n_steps];
-        s->points = rule_int(x, ly_json_member(n, ly_str("points")), 0,
-                             INT64_MAX, "a whole number of points", 0);
+        s->points = rule_points(x, ly_json_member(n, ly_str("points")));
         e->n_steps++;
 
         if (!rule_decimal(x, ly_json_member(n, ly_str("from")), false,
@@ -570,7 +582,6 @@ static void
 rule_effect_points(rule_ctx_t *x, const ly_json_node_t *node,
     rule_def_effect_t *e)
 {
-    int64_t                points;
     const ly_json_node_t  *n;
 
     static const char  expected[] = "a number of six places at most, not "
@@ -601,14 +612,7 @@ rule_effect_points(rule_ctx_t *x, const ly_json_node_t *node,
         return;
     }
 
-    points = rule_int(x, n, 0, INT64_MAX, "a whole number of points", -1);
-
-    if (n->type == LY_JSON_NULL) {
-        rule_fault_at(&x->report, n, "value.type",
-                      "a whole number of points", n->text);
-    }
-
-    e->points = ly_dec_int(points);
+    e->points = ly_dec_int(rule_points(x, n));
 }
 
 
