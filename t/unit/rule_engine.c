@@ -273,8 +273,8 @@ state(void)
                                                 "{\">=\":[{\"var\":\"balance."
                                                 "available\"},100]},"
                                                 "{\"===\":[{\"count_in_window"
-                                                "\":[\"order.paid\",\"P1D\"]}"
-                                                ",1]},"
+                                                "\":[\"order.paid\",\"P1DT"
+                                                "1H\"]},1]},"
                                                 "{\">\":[{\"sum_in_window\":["
                                                 "\"order.paid\",\"order.total"
                                                 "\",\"P1D\"]},"
@@ -284,7 +284,8 @@ state(void)
     rule_program_counter(run.program, 1, &need[1]);
     is_str(need[1].key,
            ly_str("sum_in_window:order.paid:order.total:P1D"), "key");
-    is_int(need[0].window_us, 86400LL * 1000000, "window");
+    is_int(need[0].window_us, 90000LL * 1000000, "window");
+    is_int(need[1].window_us, 86400LL * 1000000, "window");
     c[0].key = need[0].key;
     c[0].value = ly_dec_int(0);
     c[1].key = need[1].key;

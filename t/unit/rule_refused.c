@@ -97,6 +97,8 @@ static const refused_t  documents[] = {
       "member.required", "/limits/per_period" },
     { "{" TRIGGER "," EFFECTS ",'limits':{'per_period':{'points':-1,'period':"
       "'day'}}}", "value.range", "/limits/per_period/points" },
+    { "{" TRIGGER "," EFFECTS ",'limits':{'per_period':{'points':null,"
+      "'period':'day'}}}", "value.type", "/limits/per_period/points" },
     { "{" TRIGGER "," EFFECTS ",'limits':{'per_period':{'points':0,'period':"
       "'year'}}}", "", "" },
     { "{" TRIGGER "," EFFECTS ",'limits':{'per_period':{'points':1,'period':"
@@ -157,6 +159,13 @@ static const refused_t  documents[] = {
       "/effects/0/per/x" },
     { RATE "'points':'0.0000001','per':{'amount':1}}]}", "value.range",
       "/effects/0/points" },
+    { RATE "'points':'0.0000001','per':{'amount':1}}],'base':true}",
+      "value.range", "/effects/0/points" },
+    { "{" TRIGGER ",'effects':[{'type':'multiplier','wallet':'p','factor':"
+      "1.0000001}]}", "value.range", "/effects/0/factor" },
+    { "{" TRIGGER ",'effects':[{'type':'line_bonus','wallet':'p','points':1,"
+      "'where':{'>':[{'%':[1.5,1]},1]}}]}", "const.error",
+      "/effects/0/where" },
     { RATE "'points':'0.000001','per':{'amount':'0.0000001'}}]}", "", "" },
     { RATE "'points':1,'per':{'amount':1},'of':null,'where':true}]}", "", "" },
     { RATE "'points':1,'per':{'amount':1},'of':'order.total','where':true}]}",
@@ -195,6 +204,8 @@ static const refused_t  documents[] = {
     { TABLE "'steps':[{'points':1}]}]}", "member.required",
       "/effects/0/steps/0" },
     { TABLE "'steps':[{'from':1,'points':-1}]}]}", "value.range",
+      "/effects/0/steps/0/points" },
+    { TABLE "'steps':[{'from':1,'points':null}]}]}", "value.type",
       "/effects/0/steps/0/points" },
     { TABLE "'steps':[{'from':1,'points':1,'x':1}]}]}", "member.unknown",
       "/effects/0/steps/0/x" },
@@ -497,7 +508,17 @@ static const refused_t  alone[] = {
     { "{'===':[{'money':['x','GBP']},{'money':['1','EUR']}]}",
       "literal.invalid", "/===/0/money/0" },
     { "{'===':[{'distinct_count':[1,{'var':'sku'}]},'x']}", "type.mismatch",
-      "/===/0/distinct_count/0" }
+      "/===/0/distinct_count/0" },
+    { "{'in':[{'var':'nope.x'},1]}", "fact.unknown", "/in/0" },
+    { "{'in':[1,{'var':'nope.x'}]}", "fact.unknown", "/in/1" },
+    { "{'===':[{'var':'nope.x'},1]}", "fact.unknown", "/===/0" },
+    { "{'===':[1,{'var':'nope.x'}]}", "fact.unknown", "/===/1" },
+    { "{'===':[{'if':[true,{'var':'nope.x'},{'var':'order.lines'}]},1]}",
+      "fact.unknown", "/===/0/if/1" },
+    { "{'>':[{'count_in_window':[1,'x']},1]}", "type.mismatch",
+      "/>/0/count_in_window/0" },
+    { "{'>':[{'sum_in_window':['a',1,'x']},1]}", "type.mismatch",
+      "/>/0/sum_in_window/1" }
 };
 
 
@@ -1121,8 +1142,8 @@ kinds(void)
             "'b']},{'name':'e.abc','type':'enum','values':['a','b','c']},{"
             "'name':'e.ord','type':'enum','values':['a','b'],'ordered':true},{"
             "'name':'e.l','type':'list','of':{'fields':[{'name':'e','type':"
-            "'enum','values':['a','b']}]}},{'name':'member.tier','type':"
-            "'enum','values':['a','b']}");
+            "'enum','values':['a','b']},{'name':'n','type':'int'}]}},{"
+            "'name':'member.tier','type':'enum','values':['a','b']}");
 
 #define SAME(x)  "{'===':[{'var':'e.ab'},{'var':'" x "'}]}"
 
@@ -1141,7 +1162,13 @@ kinds(void)
           "type.mismatch", "/===/0/max_by/1" },
         { "{'===':[{'var':''},'x']}", "fact.unknown", "/===/0" },
         { "{'===':[{'if':[true,{'var':'e.ab'},{'var':'e.ba'}]},'a']}", "",
-          "" }
+          "" },
+        { "{'>':[{'distinct_count':[{'var':'e.l'},{'var':'e'}]},1]}", "",
+          "" },
+        { "{'===':[{'max_by':[{'var':'e.l'},{'var':'n'},{'var':'e'}]},'a']}",
+          "", "" },
+        { "{'===':[{'max_by':[{'var':'e.l'},{'var':'n'},{'var':'e'}]},'c']}",
+          "enum.unknown", "/===/1" }
     };
     static const char *const  found[] = {
         "{'var':['order.line_count',1]}", "int",
@@ -1149,7 +1176,27 @@ kinds(void)
         "{'var':['order.quantity',1]}", "decimal",
         "{'var':['order.total',1.5]}", "money",
         "{'count_in_window':['a','P1D']}", "int",
-        "{'sum_in_window':['a','order.line_count','P1D']}", "decimal"
+        "{'sum_in_window':['a','order.line_count','P1D']}", "decimal",
+        "{'if':[true,1,2]}", "int",
+        "{'if':[true,1,2.5]}", "decimal",
+        "{'if':[true,2.5,{'var':'order.line_count'}]}", "decimal",
+        "{'if':[true,{'var':'order.line_count'},{'var':'order.quantity'}]}",
+        "decimal",
+        "{'if':[true,{'var':'order.line_count'},1]}", "int",
+        "{'if':[true,{'var':'order.total'},{'var':'order.total'}]}", "money",
+        "{'+':[{'var':'order.line_count'},1]}", "int",
+        "{'+':[{'var':'order.line_count'},{'var':'order.quantity'}]}",
+        "decimal",
+        "{'+':[{'var':'order.total'},{'var':'order.total'}]}", "money",
+        "{'round':[{'var':'order.line_count'},0,'floor']}", "decimal",
+        "{'abs':[{'var':'order.line_count'}]}", "int",
+        "{'*':[{'var':'order.line_count'},{'var':'order.line_count'}]}",
+        "int",
+        "{'*':[{'var':'order.line_count'},{'var':'order.quantity'}]}",
+        "decimal",
+        "{'/':[{'var':'order.line_count'},{'var':'order.line_count'},0,"
+        "'floor']}", "decimal",
+        "{'/':[{'var':'order.total'},2,0,'floor']}", "money"
     };
     static const char *const  lists[] = {
         "{'===':[{'var':['member.segments','x']},'a']}",

@@ -1047,10 +1047,6 @@ rule_check_if(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
     t->fact = anchor->fact;
     t->currency = values.currency;
 
-    if (!anchor->bad && anchor->type > RULE_T_ENUM) {
-        rule_mismatch(x, anchor, "a single value");
-    }
-
     for (i = 0; i < values.n; i++) {
         if (t->type == RULE_T_INT && values.arg[i]->type == RULE_T_DEC) {
             t->type = RULE_T_DEC;
