@@ -676,7 +676,6 @@ rule_trace rule_trace_list ::: i {{< -> <=}} p->n_list ::: what stands behind th
 rule_trace rule_trace_counter ::: {{< -> <=}} 0) ::: no two counters have one key
 rule_trace rule_multiplies ::: i {{< -> <=}} p->n_effect ::: what stands behind the effects is no multiplier
 rule_trace rule_trace_write ::: RULE_TRACE_MAX ::: no trace is of exactly that size
-rule_tree rule_parse_in_fields ::: depth {{> -> >=}} 2 ::: it is 0 either way
 rule_tree rule_parse_in_fields ::: RULE_OP_EQ, n, {{2 -> 3}} ::: room for one argument more
 
 rule_calendar rule_duration_parse ::: s.len {{< -> <=}} 2 ::: two bytes are no duration either way
@@ -733,8 +732,7 @@ rule_emit rule_emit_effect ::: sizeof(mem) - {{1 -> 2}} ::: no pointer of an eff
 rule_emit rule_room ::: {{15 -> 16}} ::: a gap between two tables
 rule_emit rule_emit_block ::: /e->(?:n_ins|n_list|n_node|n_const|text\.len) \{\{> -> >=\}\} 0/ ::: a copy of nothing
 rule_emit rule_emit_block ::: if (e->text.len > {{0 -> 1}}) ::: no text of a program is that short
-rule_emit rule_emit_tree ::: &e, {{0 -> 1}}, 0, 0, 0 ::: an effect that nobody runs
-rule_emit rule_emit_parts ::: /\{\{\|\| -> &&\}\} r->(?:sources|segments|counters)/ ::: what is asked for behind it is not smaller
+rule_emit rule_emit_tree ::: /&e, .*\{\{0 -> 1\}\}/ ::: a table that nobody reads
 rule_input rule_scan_next ::: : {{0 -> 1}}; ::: neither byte is a token
 rule_input rule_list_grow ::: n = *room == 0 ::: how a list grows is seen by nobody
 rule_input rule_scan_unicode ::: s->end - s->p {{< -> <=}} 6 ::: the quote at the text's end stands behind it
@@ -786,3 +784,50 @@ rule_eval rule_quotient ::: /(?:product|per)\.(?:scale|coef) \{\{> -> >=/ ::: th
 rule_eval rule_eval_cases ::: {{|| -> &&}} x->stack == NULL ::: what is asked for behind it is not smaller
 rule_verify rule_back_counters ::: n->count + {{1 -> 2}} ::: room to spare
 rule_program rule_refund_points ::: &consts[e->per]), {{0 -> 1}} ::: rounded down twice is rounded down
+rule_tree rule_* ::: /rule_ast_new\(x, .*, json, \{\{0 -> 1\}\}/ ::: room for an argument that a literal has not
+rule_tree rule_parse_null ::: json, {{1 -> 2}} ::: room for one argument more
+rule_tree rule_parse_var ::: json, {{1 -> 2}} ::: likewise
+rule_tree rule_ast_new ::: room {{> -> >=}} 0 ::: room for no arguments
+rule_tree rule_ast_new ::: -{{1 -> 2}} ::: any place below 0 means none
+rule_tree rule_parse_list ::: x->n_nodes = {{0 -> 1}} ::: one literal is far from the bound, and the count is put back
+rule_check rule_resolve ::: t->local = {{1 -> 2}} ::: any but 0 is true
+rule_check rule_resolve ::: t->slot = -{{1 -> 2}} ::: any place below 0 means none
+rule_check rule_check_* ::: t->currency = {{0 -> 1}} ::: what is no money is not asked for its currency
+rule_check rule_check_money ::: t->n = {{0 -> 1}} ::: the arguments of a literal are not looked at
+rule_check rule_counter_add ::: RULE_TEXT_MAX ::: room to spare
+rule_check rule_check_counter ::: d.us <= {{0 -> 1}} ::: a duration is of whole seconds
+rule_check rule_check_if ::: /t->n (?:\{\{\/ -> \*\}\} 2 \+ 1|\/ 2 \+ \{\{1 -> 2\}\})/ ::: room to spare
+rule_check rule_check_if ::: i + {{1 -> 2}} < t->n ::: the number of arguments is odd
+rule_check rule_check ::: t->op {{> -> >=}} RULE_OP_DISTINCT ::: the operator's own check has looked below already
+rule_emit rule_emit_if ::: k + {{1 -> 2}} < t->n ::: the number of arguments is odd
+rule_emit rule_emit_if ::: k {{< -> <=}} n ::: the target of the first instruction, a value, is read by nobody
+rule_emit rule_emit_each ::: RULE_I_NEXT, {{1 -> 2}} ::: a stack with room to spare
+rule_emit rule_emit_member ::: RULE_I_FACT, {{1 -> 2}} ::: likewise
+rule_emit rule_emit_member ::: RULE_I_MEETS, {{0 -> 1}} ::: likewise
+rule_emit rule_emit_calendar ::: /t->op, .*\{\{(?:1 -> 2|- -> \+)\}\}/ ::: likewise
+rule_emit rule_emit_plain ::: /t->op, .*\{\{(?:1 -> 2|- -> \+)\}\}/ ::: likewise
+rule_emit rule_emit ::: RULE_I_COUNTER, {{1 -> 2}} ::: likewise
+rule_emit rule_emit_root ::: e->stack = {{0 -> 1}} ::: likewise
+rule_emit rule_emit_block ::: h.loops = e->loops_max + {{1 -> 2}} ::: likewise
+rule_emit rule_emit_calendar ::: c = {{0 -> 1}} ::: only plus and minus, which set it, have a duration
+rule_emit rule_emit_begin ::: /\{\{(?:16 -> 17|20 -> 21)\}\}/ ::: no text of a program is that long
+rule_emit rule_emit_begin ::: {{RULE_FACTS_MAX ::: of the default's facts, which are in every catalogue, most are no lists
+rule_emit rule_emit_block ::: e->n_ins > {{0 -> 1}} ::: a program has two instructions at least
+rule_emit rule_emit_block ::: if (k {{> -> >=}} 0) ::: a copy of nothing
+rule_emit rule_emit_block ::: {{break; -> ;}} ::: all members of the union begin at one byte: the same is copied again
+rule_emit rule_emit_block ::: extra, {{1 -> 2}} ::: a gap behind the texts
+rule_emit rule_emit_block ::: (size + {{15 -> 16}}) ::: likewise
+rule_emit rule_emit_effect ::: sizeof(mem) {{- -> +}} 1 ::: no pointer of an effect is that long
+rule_emit rule_emit_effect ::: p->has_of = {{1 -> 2}} ::: any but 0 is true
+rule_* rule_* ::: {{RULE_NORMAL_MAX ::: no normal form of 64 KiB of document is of 4 MiB
+rule_english rule_say_if ::: i + {{1 -> 2}} < t->n ::: the number of arguments is odd
+rule_english rule_say_phrase ::: {{continue; -> ;}} ::: a star is no number of an argument
+rule_catalogue rule_fact_keys ::: {{3 -> 4}} ::: room to spare
+rule_catalogue rule_fact_holds_money ::: i {{< -> <=}} f->n_fields ::: a list without money that is looked at is left as it is
+rule_doc rule_limits ::: -{{1 -> 2}} ::: any limit below 0 means none
+rule_doc rule_points ::: expected, {{0 -> 1}} ::: beside a fault the points are not read
+rule_doc rule_decimal ::: ly_dec_int({{0 -> 1}}) ::: likewise
+rule_trace rule_read_facts ::: {{> -> >=}} c->rank ::: no two facts have one rank
+rule_trace rule_put_* ::: /rule_b_room\(b, (?:f->key\.len \+ \{\{1 -> 2|\{\{2 -> 3)/ ::: room to spare
+rule_trace rule_trace_counter ::: < {{0 -> 1}}) ::: no two counters have one key
+rule_trace rule_trace_nodes ::: {{10 -> 11}} ::: the byte behind is written over, for the array is closed
