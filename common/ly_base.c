@@ -66,11 +66,33 @@ ly_str_starts(ly_str_t s, ly_str_t prefix)
 bool
 ly_secret_eq(const void *a, size_t alen, const void *b, size_t blen)
 {
+    size_t    i;
+    uint64_t  x, y, bad;
+
     if (alen != blen) {
         return false;
     }
 
-    return alen == 0 || CRYPTO_memcmp(a, b, alen) == 0;
+    if (alen < sizeof(x)) {
+        return alen == 0 || CRYPTO_memcmp(a, b, alen) == 0;
+    }
+
+    /* by words, the last one over bytes seen already */
+
+    bad = 0;
+
+    for (i = 0; i < alen; i += sizeof(x)) {
+        i = i + sizeof(x) > alen ? alen - sizeof(x) : i;
+
+        memcpy(&x, (const unsigned char *) a + i, sizeof(x));
+        memcpy(&y, (const unsigned char *) b + i, sizeof(y));
+        bad |= x ^ y;
+
+        /* opaque to the compiler, which so cannot leave at a difference */
+        __asm__ volatile ("" : "+r" (bad));
+    }
+
+    return bad == 0;
 }
 
 
@@ -164,8 +186,9 @@ ly_int64_parse(ly_str_t s, int64_t *out)
 size_t
 ly_uint64_print(uint64_t v, unsigned char *out)
 {
-    size_t         n, two;
-    unsigned char  tmp[LY_INT64_TEXT];
+    size_t          n;
+    uint64_t        rest;
+    unsigned char  *p;
 
     static const unsigned char  pairs[] =
         "00010203040506070809" "10111213141516171819"
@@ -179,26 +202,25 @@ ly_uint64_print(uint64_t v, unsigned char *out)
         return 1;
     }
 
-    n = sizeof(tmp);
+    for (n = 0, rest = v; rest >= 10000; rest /= 10000) {
+        n += 4;
+    }
 
-    while (v >= 100) {
-        two = (size_t) (v % 100) * 2;
-        v /= 100;
-        tmp[--n] = pairs[two + 1];
-        tmp[--n] = pairs[two];
+    n += rest < 100 ? (rest < 10 ? 1 : 2) : (rest < 1000 ? 3 : 4);
+
+    for (p = out + n; v >= 100; v /= 100) {
+        p -= 2;
+        memcpy(p, pairs + v % 100 * 2, 2);
     }
 
     if (v >= 10) {
-        tmp[--n] = pairs[v * 2 + 1];
-        tmp[--n] = pairs[v * 2];
+        memcpy(out, pairs + v * 2, 2);
 
     } else {
-        tmp[--n] = (unsigned char) ('0' + v);
+        *out = (unsigned char) ('0' + v);
     }
 
-    memcpy(out, tmp + n, sizeof(tmp) - n);
-
-    return sizeof(tmp) - n;
+    return n;
 }
 
 

@@ -141,6 +141,7 @@ ly_id_print(ly_str_t prefix, const ly_uuid_t *u, unsigned char *out)
     out[0] = ly_id_alphabet[hi >> 61];
     out[13] = ly_id_alphabet[(hi << 4 | lo >> 60) & 31];
 
+#pragma GCC unroll 12
     for (i = 0; i < 12; i++) {
         out[1 + i] = ly_id_alphabet[hi >> (56 - 5 * i) & 31];
         out[14 + i] = ly_id_alphabet[lo >> (55 - 5 * i) & 31];

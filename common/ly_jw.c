@@ -52,6 +52,33 @@ ly_jw_bit(const ly_jw_t *w)
 }
 
 
+/* memcpy() of what is short, without the call */
+static inline void
+ly_jw_copy(unsigned char *to, const unsigned char *from, size_t n)
+{
+    if (n > 32) {
+        memcpy(to, from, n);
+
+    } else if (n >= 16) {
+        memcpy(to, from, 16);
+        memcpy(to + n - 16, from + n - 16, 16);
+
+    } else if (n >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + n - 8, from + n - 8, 8);
+
+    } else if (n >= 4) {
+        memcpy(to, from, 4);
+        memcpy(to + n - 4, from + n - 4, 4);
+
+    } else if (n != 0) {
+        to[0] = from[0];
+        to[n / 2] = from[n / 2];
+        to[n - 1] = from[n - 1];
+    }
+}
+
+
 /*
  * A value may stand here, with n bytes of text: the memory for it, *start
  * where the comma is, if one is due.  NULL after an error.
@@ -318,7 +345,7 @@ ly_jw_key_plain(ly_jw_t *w, ly_str_t key)
 
     if (p != NULL) {
         *p++ = '"';
-        memcpy(p, key.data, key.len);
+        ly_jw_copy(p, key.data, key.len);
         p += key.len;
         *p++ = '"';
         *p++ = ':';
@@ -388,10 +415,8 @@ ly_jw_str_clean(ly_jw_t *w, ly_str_t s)
     if (p != NULL) {
         *p++ = '"';
 
-        if (s.len != 0) {
-            memcpy(p, s.data, s.len);
-            p += s.len;
-        }
+        ly_jw_copy(p, s.data, s.len);
+        p += s.len;
 
         *p++ = '"';
         ly_buf_commit(w->buf, (size_t) (p - start));
@@ -413,9 +438,8 @@ ly_jw_str(ly_jw_t *w, ly_str_t s)
 }
 
 
-/* key and a string that needs no escape */
-static void
-ly_jw_pair_clean(ly_jw_t *w, ly_str_t key, ly_str_t s)
+void
+ly_jw_pair_plain(ly_jw_t *w, ly_str_t key, ly_str_t s)
 {
     unsigned char  *p, *start;
 
@@ -426,15 +450,13 @@ ly_jw_pair_clean(ly_jw_t *w, ly_str_t key, ly_str_t s)
     }
 
     *p++ = '"';
-    memcpy(p, key.data, key.len);
+    ly_jw_copy(p, key.data, key.len);
     p += key.len;
     memcpy(p, "\":\"", 3);
     p += 3;
 
-    if (s.len != 0) {
-        memcpy(p, s.data, s.len);
-        p += s.len;
-    }
+    ly_jw_copy(p, s.data, s.len);
+    p += s.len;
 
     *p++ = '"';
 
@@ -447,7 +469,7 @@ void
 ly_jw_pair(ly_jw_t *w, ly_str_t key, ly_str_t s)
 {
     if (ly_jw_clean(s)) {
-        ly_jw_pair_clean(w, key, s);
+        ly_jw_pair_plain(w, key, s);
         return;
     }
 
@@ -460,7 +482,7 @@ void
 ly_jw_pair_text(ly_jw_t *w, ly_str_t key, ly_str_t s)
 {
     if (ly_jw_clean(s)) {
-        ly_jw_pair_clean(w, key, s);
+        ly_jw_pair_plain(w, key, s);
         return;
     }
 
@@ -477,7 +499,7 @@ ly_jw_members_plain(ly_jw_t *w, ly_str_t json)
     p = ly_jw_key_room(w, json.len, &start);
 
     if (p != NULL) {
-        memcpy(p, json.data, json.len);
+        ly_jw_copy(p, json.data, json.len);
         w->keyed = 0;
         ly_buf_commit(w->buf, (size_t) (p - start) + json.len);
     }
@@ -588,7 +610,7 @@ ly_jw_ints(ly_jw_t *w, const ly_str_t *keys, const int64_t *values, size_t n)
         }
 
         *p++ = '"';
-        memcpy(p, keys[i].data, keys[i].len);
+        ly_jw_copy(p, keys[i].data, keys[i].len);
         p += keys[i].len;
         *p++ = '"';
         *p++ = ':';

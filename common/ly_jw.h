@@ -48,6 +48,9 @@ void ly_jw_str(ly_jw_t *w, ly_str_t s);
 /* key and string at once; the key is as for ly_jw_k() */
 void ly_jw_pair(ly_jw_t *w, ly_str_t key, ly_str_t s);
 
+/* the same; the string too is printable ASCII without quote and backslash */
+void ly_jw_pair_plain(ly_jw_t *w, ly_str_t key, ly_str_t s);
+
 /* the same for any bytes, as ly_jw_text() */
 void ly_jw_pair_text(ly_jw_t *w, ly_str_t key, ly_str_t s);
 

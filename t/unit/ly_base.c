@@ -17,7 +17,9 @@ names(void)
 static void
 strings(void)
 {
-    unsigned char  secret[4] = "abc";
+    int            differ;
+    size_t         i, n;
+    unsigned char  secret[4] = "abc", one[27], other[27];
 
     ok(ly_str_eq(ly_str(""), ly_str_c(NULL)), "empty and NULL are equal");
     ok(!ly_str_eq(ly_str("a"), ly_str("ab")), "lengths differ");
@@ -35,6 +37,22 @@ strings(void)
     ok(!ly_secret_eq("ab", 2, "ac", 2), "other secret");
     ok(!ly_secret_eq("ab", 2, "ab", 1), "other length");
     ok(ly_secret_eq(NULL, 0, NULL, 0), "two empty secrets");
+
+    /* compared by words: every byte of every length counts */
+
+    for (n = 1; n <= sizeof(one); n++) {
+        memset(one, 'x', sizeof(one));
+        memset(other, 'x', sizeof(other));
+        differ = ly_secret_eq(one, n, other, n) ? 0 : 1;
+
+        for (i = 0; i < n; i++) {
+            other[i] ^= 0x80;
+            differ += ly_secret_eq(one, n, other, n);
+            other[i] ^= 0x80;
+        }
+
+        ok(differ == 0, "each of %zu bytes is compared", n);
+    }
 
     ly_secret_wipe(secret, 3);
     is_int(secret[0] | secret[1] | secret[2], 0, "wiped");
