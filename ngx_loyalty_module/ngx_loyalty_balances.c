@@ -56,12 +56,11 @@ ngx_loyalty_balances_cached(ngx_loyalty_api_t *api, ngx_int_t *rc)
             return NGX_DECLINED;
         }
 
-    } else if (ngx_loyalty_cache_member(api->tenant, ref, &member) != NGX_OK) {
-        ngx_str_set(&api->ctx->cache, "MISS");
-        return NGX_DECLINED;
-    }
+        n = ngx_loyalty_cache_balances(api->tenant, &member, balances);
 
-    n = ngx_loyalty_cache_balances(api->tenant, &member, balances);
+    } else {
+        n = ngx_loyalty_cache_balances_of(api->tenant, ref, balances);
+    }
 
     if (n <= 0 || (ngx_uint_t) n > api->tenant->nwallets) {
         ngx_str_set(&api->ctx->cache, "MISS");

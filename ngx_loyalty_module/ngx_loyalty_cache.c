@@ -13,6 +13,13 @@ static void ngx_loyalty_cache_put(ngx_loyalty_zone_t *zone,
     ly_uuid_t *member, ngx_loyalty_balance_t *balance);
 static ngx_loyalty_aslot_t *ngx_loyalty_alias_set(ngx_loyalty_zone_t *zone,
     ngx_loyalty_tenant_t *tenant, ngx_str_t *ref, u_char hash[16]);
+static ngx_int_t ngx_loyalty_alias_read(ngx_loyalty_zone_t *zone,
+    ngx_loyalty_aslot_t *set, const u_char key[16], ly_uuid_t *member,
+    uint64_t *hash);
+static ngx_int_t ngx_loyalty_cache_read(ngx_loyalty_zone_t *zone,
+    ngx_loyalty_tenant_t *tenant, ly_uuid_t *member, uint64_t hash,
+    ngx_loyalty_balance_t *out);
+static ngx_int_t ngx_loyalty_cache_told(ngx_int_t n);
 
 /* seconds, wrapping after 18 hours: for what was used longest ago */
 #define ngx_loyalty_cache_clock()  ((uint16_t) ngx_time())
@@ -92,26 +99,15 @@ ngx_loyalty_cache_victim(ngx_loyalty_zone_t *zone, uint64_t hash,
 }
 
 
-ngx_int_t
-ngx_loyalty_cache_balances(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
-    ngx_loyalty_balance_t *out)
+static ngx_int_t
+ngx_loyalty_cache_read(ngx_loyalty_zone_t *zone, ngx_loyalty_tenant_t *tenant,
+    ly_uuid_t *member, uint64_t hash, ngx_loyalty_balance_t *out)
 {
     int64_t               now;
-    uint64_t              hash;
     ngx_uint_t            i;
-    ngx_loyalty_zone_t   *zone;
     ngx_loyalty_cslot_t  *slot;
 
-    zone = ngx_loyalty_zone();
-
-    if (tenant->nwallets == 0 || tenant->nwallets > NGX_LOYALTY_WALLETS_MAX) {
-        return NGX_DECLINED;
-    }
-
-    hash = ngx_loyalty_hash(zone, member->b, 16);
     now = ngx_loyalty_now_us();
-
-    ngx_loyalty_zone_lock(zone);
 
     for (i = 0; i < tenant->nwallets; i++) {
         slot = ngx_loyalty_cache_slot(zone, hash, tenant->epoch, member, i);
@@ -119,7 +115,7 @@ ngx_loyalty_cache_balances(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
         if (slot == NULL || slot->wallets != tenant->nwallets
             || (slot->fresh_until && slot->fresh_until <= now))
         {
-            break;
+            return NGX_DECLINED;
         }
 
         slot->used = ngx_loyalty_cache_clock();
@@ -133,16 +129,83 @@ ngx_loyalty_cache_balances(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
         out[i].wallets = slot->wallets;
     }
 
-    ngx_loyalty_zone_unlock(zone);
+    return (ngx_int_t) i;
+}
 
-    if (i < tenant->nwallets) {
+
+static ngx_int_t
+ngx_loyalty_cache_told(ngx_int_t n)
+{
+    if (n == NGX_DECLINED) {
         ngx_loyalty_metric(CACHE_MISS);
+
+    } else {
+        ngx_loyalty_metric(CACHE_HIT);
+    }
+
+    return n;
+}
+
+
+ngx_int_t
+ngx_loyalty_cache_balances(ngx_loyalty_tenant_t *tenant, ly_uuid_t *member,
+    ngx_loyalty_balance_t *out)
+{
+    uint64_t             hash;
+    ngx_int_t            n;
+    ngx_loyalty_zone_t  *zone;
+
+    zone = ngx_loyalty_zone();
+
+    if (tenant->nwallets == 0 || tenant->nwallets > NGX_LOYALTY_WALLETS_MAX) {
         return NGX_DECLINED;
     }
 
-    ngx_loyalty_metric(CACHE_HIT);
+    hash = ngx_loyalty_hash(zone, member->b, 16);
 
-    return (ngx_int_t) i;
+    ngx_loyalty_zone_lock(zone);
+    n = ngx_loyalty_cache_read(zone, tenant, member, hash, out);
+    ngx_loyalty_zone_unlock(zone);
+
+    return ngx_loyalty_cache_told(n);
+}
+
+
+ngx_int_t
+ngx_loyalty_cache_balances_of(ngx_loyalty_tenant_t *tenant, ngx_str_t *ref,
+    ngx_loyalty_balance_t *out)
+{
+    u_char                key[16];
+    uint64_t              hash;
+    ngx_int_t             rc, n;
+    ly_uuid_t             member;
+    ngx_loyalty_zone_t   *zone;
+    ngx_loyalty_aslot_t  *set;
+
+    zone = ngx_loyalty_zone();
+
+    if (tenant->nwallets == 0 || tenant->nwallets > NGX_LOYALTY_WALLETS_MAX) {
+        return NGX_DECLINED;
+    }
+
+    set = ngx_loyalty_alias_set(zone, tenant, ref, key);
+    if (set == NULL) {
+        return NGX_DECLINED;
+    }
+
+    n = NGX_DECLINED;
+
+    ngx_loyalty_zone_lock(zone);
+
+    rc = ngx_loyalty_alias_read(zone, set, key, &member, &hash);
+
+    if (rc == NGX_OK) {
+        n = ngx_loyalty_cache_read(zone, tenant, &member, hash, out);
+    }
+
+    ngx_loyalty_zone_unlock(zone);
+
+    return rc == NGX_OK ? ngx_loyalty_cache_told(n) : NGX_DECLINED;
 }
 
 
@@ -271,39 +334,52 @@ ngx_loyalty_alias_set(ngx_loyalty_zone_t *zone, ngx_loyalty_tenant_t *tenant,
 }
 
 
+/* *hash is the member's */
+
+static ngx_int_t
+ngx_loyalty_alias_read(ngx_loyalty_zone_t *zone, ngx_loyalty_aslot_t *set,
+    const u_char key[16], ly_uuid_t *member, uint64_t *hash)
+{
+    ngx_uint_t            i, n;
+    ngx_loyalty_aslot_t  *slot;
+
+    for (i = 0; i < NGX_LOYALTY_WAYS; i++) {
+        slot = &set[i];
+
+        if (ngx_memcmp(slot->hash, key, sizeof(slot->hash)) == 0) {
+            ngx_memcpy(member->b, slot->member, 16);
+
+            *hash = ngx_loyalty_hash(zone, member->b, 16);
+            n = ngx_loyalty_cache_stamp_of(*hash);
+
+            return zone->identity_stamps[n] > slot->stamp
+                   || ly_uuid_is_nil(member) ? NGX_DECLINED : NGX_OK;
+        }
+    }
+
+    return NGX_DECLINED;
+}
+
+
 ngx_int_t
 ngx_loyalty_cache_member(ngx_loyalty_tenant_t *tenant, ngx_str_t *ref,
     ly_uuid_t *member)
 {
-    u_char                hash[16];
+    u_char                key[16];
+    uint64_t              hash;
     ngx_int_t             rc;
-    ngx_uint_t            i, n;
     ngx_loyalty_zone_t   *zone;
-    ngx_loyalty_aslot_t  *slot;
+    ngx_loyalty_aslot_t  *set;
 
     zone = ngx_loyalty_zone();
 
-    slot = ngx_loyalty_alias_set(zone, tenant, ref, hash);
-    if (slot == NULL) {
+    set = ngx_loyalty_alias_set(zone, tenant, ref, key);
+    if (set == NULL) {
         return NGX_DECLINED;
     }
 
-    rc = NGX_DECLINED;
-
     ngx_loyalty_zone_lock(zone);
-
-    for (i = 0; i < NGX_LOYALTY_WAYS; i++, slot++) {
-        if (ngx_memcmp(slot->hash, hash, sizeof(slot->hash)) == 0) {
-            ngx_memcpy(member->b, slot->member, 16);
-
-            n = ngx_loyalty_cache_stamp_of(ngx_loyalty_hash(zone, member->b,
-                                                            16));
-            rc = zone->identity_stamps[n] > slot->stamp
-                 || ly_uuid_is_nil(member) ? NGX_DECLINED : NGX_OK;
-            break;
-        }
-    }
-
+    rc = ngx_loyalty_alias_read(zone, set, key, member, &hash);
     ngx_loyalty_zone_unlock(zone);
 
     return rc;

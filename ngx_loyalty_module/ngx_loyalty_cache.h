@@ -49,6 +49,13 @@ ngx_int_t ngx_loyalty_cache_balances(ngx_loyalty_tenant_t *tenant,
     ly_uuid_t *member, ngx_loyalty_balance_t *out);
 
 /*
+ * The same of the member that a reference names, as ngx_loyalty_cache_member()
+ * has it; where that is not known, neither hit nor miss is counted.
+ */
+ngx_int_t ngx_loyalty_cache_balances_of(ngx_loyalty_tenant_t *tenant,
+    ngx_str_t *ref, ngx_loyalty_balance_t *out);
+
+/*
  * A fill of changes.  NGX_OK kept; NGX_DECLINED a newer change or version is
  * known (no fault).  write: the answer of this node's own commit, which makes
  * every read older than it lose.

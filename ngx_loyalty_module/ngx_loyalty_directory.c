@@ -941,7 +941,7 @@ ngx_loyalty_directory_key(ngx_loyalty_zone_t *zone, const u_char digest[32],
 
     ngx_loyalty_zone_lock(zone);
 
-    node = ngx_loyalty_table_find(zone, NGX_LOYALTY_T_KEY, digest, 32);
+    node = ngx_loyalty_table_find_known(zone, NGX_LOYALTY_T_KEY, digest, 32);
 
     if (node) {
         ngx_memcpy(rec, ngx_loyalty_record_data(node), sizeof(*rec));

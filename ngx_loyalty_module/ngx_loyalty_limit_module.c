@@ -334,7 +334,7 @@ ngx_loyalty_limit_policy(ngx_loyalty_zone_t *zone,
     p = ngx_cpymem(p, &policy->burst, sizeof(policy->burst));
     p = ngx_cpymem(p, id, len);
 
-    ngx_loyalty_hash16(zone, buf, p - buf, policy->key);
+    ngx_loyalty_hash16_known(zone, buf, p - buf, policy->key);
 }
 
 

@@ -9,8 +9,27 @@ static void *ngx_loyalty_zone_slots(ngx_slab_pool_t *shpool, size_t bytes,
 static ngx_slab_pool_t *ngx_loyalty_zone_pool(ngx_loyalty_zone_t *zone);
 static void ngx_loyalty_sip(const u_char secret[16], const u_char *data,
     size_t len, ngx_uint_t wide, uint64_t out[2]);
+static void ngx_loyalty_sip_known(const u_char secret[16],
+    const u_char *data, size_t len, ngx_uint_t wide, uint64_t out[2]);
 static ngx_loyalty_record_t **ngx_loyalty_table_link(ngx_loyalty_zone_t *zone,
     ngx_loyalty_table_t *table, const void *key, size_t klen, uint64_t hash);
+
+
+/* what this process has hashed: keys and addresses come again and again */
+
+#define NGX_LOYALTY_KNOWN_BITS  6
+
+
+typedef struct {
+    u_char    secret[16];
+    uint64_t  out[2];
+    uint32_t  len;
+    uint32_t  wide;
+    u_char    data[40];
+} ngx_loyalty_known_t;
+
+
+static ngx_loyalty_known_t  ngx_loyalty_known[1 << NGX_LOYALTY_KNOWN_BITS];
 
 
 ngx_int_t
@@ -250,6 +269,43 @@ ngx_loyalty_sip(const u_char secret[16], const u_char *data, size_t len,
 }
 
 
+/* whoever chooses the data to meet in one place makes it no worse than sip */
+
+static void
+ngx_loyalty_sip_known(const u_char secret[16], const u_char *data, size_t len,
+    ngx_uint_t wide, uint64_t out[2])
+{
+    uint64_t              n;
+    ngx_loyalty_known_t  *k;
+
+    if (len < sizeof(n) || len > sizeof(k->data)) {
+        ngx_loyalty_sip(secret, data, len, wide, out);
+        return;
+    }
+
+    ngx_memcpy(&n, data + len - sizeof(n), sizeof(n));
+
+    k = &ngx_loyalty_known[n * 0x9e3779b97f4a7c15ULL
+                           >> (64 - NGX_LOYALTY_KNOWN_BITS)];
+
+    if (k->len != len || k->wide != wide
+        || ngx_memcmp(k->secret, secret, 16) != 0
+        || ngx_memcmp(k->data, data, len) != 0)
+    {
+        k->out[1] = 0;
+        ngx_loyalty_sip(secret, data, len, wide, k->out);
+
+        ngx_memcpy(k->secret, secret, 16);
+        ngx_memcpy(k->data, data, len);
+        k->len = (uint32_t) len;
+        k->wide = (uint32_t) wide;
+    }
+
+    out[0] = k->out[0];
+    out[1] = k->out[1];
+}
+
+
 uint64_t
 ngx_loyalty_hash(ngx_loyalty_zone_t *zone, const void *data, size_t len)
 {
@@ -268,6 +324,17 @@ ngx_loyalty_hash16(ngx_loyalty_zone_t *zone, const void *data, size_t len,
     uint64_t  hash[2];
 
     ngx_loyalty_sip(zone->secret, data, len, 1, hash);
+    ngx_memcpy(out, hash, 16);
+}
+
+
+void
+ngx_loyalty_hash16_known(ngx_loyalty_zone_t *zone, const void *data,
+    size_t len, u_char out[16])
+{
+    uint64_t  hash[2];
+
+    ngx_loyalty_sip_known(zone->secret, data, len, 1, hash);
     ngx_memcpy(out, hash, 16);
 }
 
@@ -303,6 +370,19 @@ ngx_loyalty_table_find(ngx_loyalty_zone_t *zone, ngx_uint_t table,
 {
     return *ngx_loyalty_table_link(zone, &zone->tables[table], key, klen,
                                    ngx_loyalty_hash(zone, key, klen));
+}
+
+
+ngx_loyalty_record_t *
+ngx_loyalty_table_find_known(ngx_loyalty_zone_t *zone, ngx_uint_t table,
+    const void *key, size_t klen)
+{
+    uint64_t  hash[2];
+
+    ngx_loyalty_sip_known(zone->secret, key, klen, 0, hash);
+
+    return *ngx_loyalty_table_link(zone, &zone->tables[table], key, klen,
+                                   hash[0]);
 }
 
 

@@ -182,6 +182,10 @@ uint64_t ngx_loyalty_hash(ngx_loyalty_zone_t *zone, const void *data,
 void ngx_loyalty_hash16(ngx_loyalty_zone_t *zone, const void *data, size_t len,
     u_char out[16]);
 
+/* as hash16; for what one process hashes often, 8 to 40 bytes of it */
+void ngx_loyalty_hash16_known(ngx_loyalty_zone_t *zone, const void *data,
+    size_t len, u_char out[16]);
+
 
 /*
  * Tables; all with the lock held.  What find returns is valid until unlock.
@@ -189,6 +193,8 @@ void ngx_loyalty_hash16(ngx_loyalty_zone_t *zone, const void *data, size_t len,
  * is gone then, because it is known to be outdated.
  */
 ngx_loyalty_record_t *ngx_loyalty_table_find(ngx_loyalty_zone_t *zone,
+    ngx_uint_t table, const void *key, size_t klen);
+ngx_loyalty_record_t *ngx_loyalty_table_find_known(ngx_loyalty_zone_t *zone,
     ngx_uint_t table, const void *key, size_t klen);
 ngx_int_t ngx_loyalty_table_put(ngx_loyalty_zone_t *zone, ngx_uint_t table,
     const void *key, size_t klen, const ngx_str_t *parts, ngx_uint_t n);
