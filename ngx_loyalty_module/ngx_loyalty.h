@@ -345,8 +345,11 @@ ngx_int_t ngx_loyalty_log_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 
 /* adds an output header; static or pooled strings */
-ngx_int_t ngx_loyalty_header(ngx_http_request_t *r, const char *name,
-    ngx_str_t *value);
+#define ngx_loyalty_header(r, name, value)                                    \
+    ngx_loyalty_header_add(r, name, ngx_strlen(name), value)
+
+ngx_int_t ngx_loyalty_header_add(ngx_http_request_t *r, const char *name,
+    size_t len, ngx_str_t *value);
 
 /*
  * RateLimit-Policy, RateLimit, and Retry-After where a policy is violated; the

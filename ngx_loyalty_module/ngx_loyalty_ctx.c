@@ -262,7 +262,8 @@ ngx_loyalty_header_in(ngx_http_request_t *r, const char *name, size_t len)
 
 
 ngx_int_t
-ngx_loyalty_header(ngx_http_request_t *r, const char *name, ngx_str_t *value)
+ngx_loyalty_header_add(ngx_http_request_t *r, const char *name, size_t len,
+    ngx_str_t *value)
 {
     ngx_table_elt_t  *h;
 
@@ -276,7 +277,7 @@ ngx_loyalty_header(ngx_http_request_t *r, const char *name, ngx_str_t *value)
     h->next = NULL;
 #endif
     h->key.data = (u_char *) name;
-    h->key.len = ngx_strlen(name);
+    h->key.len = len;
     h->value = *value;
 
     return NGX_OK;

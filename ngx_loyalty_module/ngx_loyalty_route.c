@@ -15,6 +15,10 @@ static ngx_int_t ngx_loyalty_route_capture(ngx_http_request_t *r,
     ngx_str_t *out, u_char *p, u_char *end);
 static ngx_uint_t ngx_loyalty_route_slot(ngx_uint_t method);
 
+/* ngx_strlchr() goes byte by byte */
+#define ngx_loyalty_route_chr(p, last, c)                                     \
+    ((u_char *) memchr(p, c, (size_t) ((last) - (p))))
+
 
 ngx_int_t
 ngx_loyalty_route_resolve(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx)
@@ -37,7 +41,7 @@ ngx_loyalty_route_resolve(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx)
         return NGX_OK;
     }
 
-    end = ngx_strlchr(p, last, '?');
+    end = ngx_loyalty_route_chr(p, last, '?');
 
     if (end == NULL) {
         end = last;
@@ -84,7 +88,7 @@ ngx_loyalty_route_walk(ngx_http_request_t *r, ngx_loyalty_ctx_t *ctx,
     node = ngx_loyalty_tree;
 
     for ( ;; ) {
-        slash = ngx_strlchr(p, end, '/');
+        slash = ngx_loyalty_route_chr(p, end, '/');
 
         if (slash == NULL) {
             slash = end;
@@ -144,7 +148,7 @@ ngx_loyalty_route_capture(ngx_http_request_t *r, ngx_str_t *out, u_char *p,
     out->data = p;
     out->len = (size_t) (end - p);
 
-    if (ngx_strlchr(p, end, '%') == NULL) {
+    if (ngx_loyalty_route_chr(p, end, '%') == NULL) {
         return ly_utf8_valid(ly_str_of(out->data, out->len)) ? NGX_OK
                                                              : NGX_DECLINED;
     }
