@@ -51,8 +51,9 @@ UNIT_SAN := $(patsubst t/unit/%.c,$(B)/unit-san/%,$(UNIT_C))
 FUZZ := $(patsubst t/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_C))
 
 MODULE     := bin/ngx_loyalty_module.so
-MODULE_SRC := config dev/build_module.sh $(wildcard ngx_loyalty_module/*.[ch] \
-              ngx_loyalty_module/*.inc common/*.[ch])
+MODULE_SRC := config dev/build_module.sh dev/module.map \
+              $(wildcard ngx_loyalty_module/*.[ch] ngx_loyalty_module/*.inc \
+              common/*.[ch])
 
 PROGRAMS :=
 ifneq ($(wildcard worker/main.c),)
