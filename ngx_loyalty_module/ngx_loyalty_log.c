@@ -22,6 +22,10 @@ static void ngx_loyalty_log_ours(ngx_loyalty_ctx_t *ctx, ly_jw_t *w);
 #define ngx_loyalty_log_text(w, key, s)                                       \
     ly_jw_pair_text(w, ly_str(key), ly_str_of((s)->data, (s)->len))
 
+/* a name of ours, a slug, an id, a time: nothing in it is to be escaped */
+#define ngx_loyalty_log_name(w, key, s)                                       \
+    ly_jw_pair_plain(w, ly_str(key), ly_str_of((s)->data, (s)->len))
+
 
 ngx_int_t
 ngx_loyalty_log_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
@@ -97,8 +101,7 @@ ngx_loyalty_log_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
 static void
 ngx_loyalty_log_request(ngx_http_request_t *r, ly_jw_t *w)
 {
-    ly_jw_kstr(w, "time", ly_str_of(ngx_cached_http_log_iso8601.data,
-                                    ngx_cached_http_log_iso8601.len));
+    ngx_loyalty_log_name(w, "time", &ngx_cached_http_log_iso8601);
     ngx_loyalty_log_text(w, "method", &r->method_name);
     ngx_loyalty_log_text(w, "host", &r->headers_in.server);
     ngx_loyalty_log_text(w, "uri", &r->uri);
@@ -141,14 +144,14 @@ ngx_loyalty_log_ours(ngx_loyalty_ctx_t *ctx, ly_jw_t *w)
     u_char    id[LY_ID_TEXT];
     ly_str_t  prefix;
 
-    ngx_loyalty_log_text(w, "request_id", &ctx->request_id);
+    ngx_loyalty_log_name(w, "request_id", &ctx->request_id);
 
     if (ctx->route) {
-        ngx_loyalty_log_text(w, "route", &ctx->route->name);
+        ngx_loyalty_log_name(w, "route", &ctx->route->name);
     }
 
     if (ctx->tenant) {
-        ngx_loyalty_log_text(w, "tenant", &ctx->tenant->slug);
+        ngx_loyalty_log_name(w, "tenant", &ctx->tenant->slug);
     }
 
     if (ctx->principal.kind != NGX_LOYALTY_PRINCIPAL_NONE) {
@@ -158,19 +161,19 @@ ngx_loyalty_log_ours(ngx_loyalty_ctx_t *ctx, ly_jw_t *w)
                    ? ly_str("usr") : ly_str("mem");
 
         len = ly_id_print(prefix, &ctx->principal.id, id);
-        ly_jw_kstr(w, "principal", ly_str_of(id, len));
+        ly_jw_pair_plain(w, ly_str("principal"), ly_str_of(id, len));
     }
 
     if (ctx->code.len) {
-        ngx_loyalty_log_text(w, "code", &ctx->code);
+        ngx_loyalty_log_name(w, "code", &ctx->code);
     }
 
     if (ctx->cache.len) {
-        ngx_loyalty_log_text(w, "cache", &ctx->cache);
+        ngx_loyalty_log_name(w, "cache", &ctx->cache);
     }
 
     if (ctx->violated.len) {
-        ngx_loyalty_log_text(w, "limit", &ctx->violated);
+        ngx_loyalty_log_name(w, "limit", &ctx->violated);
     }
 
     if (ctx->db) {
