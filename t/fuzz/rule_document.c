@@ -39,7 +39,7 @@ evaluate(ly_arena_t *a, const rule_catalogue_t *c, const rule_program_t *p)
     rule_input_t   *in;
     rule_verify_t   v;
     rule_result_t   r;
-    rule_options_t  options = { true, 20000 };
+    rule_options_t  options = { .trace = true, .steps = 20000 };
 
     if (rule_input_create(a, c, ly_zone_utc(), ly_str("UTC"), &in) != LY_OK
         || rule_input_event(in, ly_str_of(event, sizeof(event) - 1)) != LY_OK)

@@ -26,7 +26,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rule_verify_t      v;
     rule_result_t      r;
     rule_faults_t      f;
-    rule_options_t     options = { true, 20000 };
+    rule_options_t     options = { .trace = true, .steps = 20000 };
     rule_program_t    *p;
     rule_catalogue_t  *c, *other;
 
