@@ -831,3 +831,62 @@ rule_trace rule_read_facts ::: {{> -> >=}} c->rank ::: no two facts have one ran
 rule_trace rule_put_* ::: /rule_b_room\(b, (?:f->key\.len \+ \{\{1 -> 2|\{\{2 -> 3)/ ::: room to spare
 rule_trace rule_trace_counter ::: < {{0 -> 1}}) ::: no two counters have one key
 rule_trace rule_trace_nodes ::: {{10 -> 11}} ::: the byte behind is written over, for the array is closed
+rule_eval rule_weigh ::: /scale = 0; i \{\{< -> <=\}\} n/ ::: behind the weights stands a 0
+rule_eval rule_w* ::: coef {{> -> >=}} 0) ::: a weight of 0 is the 0 that stands there
+rule_eval rule_quotient ::: scale > {{6 -> 7}} ::: the long way gives the same
+rule_eval rule_quotient ::: MAX / {{1000000 -> 1000001}} ::: likewise
+rule_eval rule_quotient ::: 1000000 - {{1 -> 2}} ::: likewise
+rule_eval rule_rate ::: amount->u.coef {{<= -> <}} 0 ::: of nothing the long way gives 0 too
+rule_eval rule_rate ::: /product\.coef (?:> \{\{0|\{\{> -> >=)/ ::: both ways give the same
+rule_eval rule_case_effects ::: error_pc {{> -> >=}} 0 ::: an amount's code stands behind the condition's
+rule_eval rule_share ::: n {{> -> >=}} RULE_SHARE_FAST ::: the long way gives the same
+rule_eval rule_share ::: rest[best] = {{0 -> 1}} ::: as long as one is left, a line not served has a rest above 1
+rule_eval rule_case_shares ::: points {{> -> >=}} 0 ::: of no points each share is 0
+rule_eval rule_eval_cases ::: room = {{0 -> 1}} ::: no program needs as little
+rule_input rule_scan_hex ::: s->p < {{4 -> 5}} ::: the quote at the text's end stands behind it
+rule_input rule_scan_unicode ::: (c {{- -> +}} 0xd800) ::: the bits more are set in the first byte anyway
+rule_input rule_scan_escaped ::: q {{>= -> >}} s->end ::: a text without its end is refused behind it, too
+rule_input rule_scan_escaped ::: (q - start) {{+ -> -}} 1 ::: an escape is longer than what it says
+rule_input rule_scan_string ::: *s->p {{< -> <=}} 0x20 ::: no plain bytes end before a blank
+rule_input rule_scan_field ::: n {{< -> <=}} f->n_fields ::: one name is looked for twice
+rule_input rule_scan_field ::: *next = i ::: where the search begins is seen by nobody
+rule_input rule_scan_members ::: next = {{0 -> 1}} ::: likewise
+rule_input rule_scan_child ::: *after {{== -> !=}} NULL ::: likewise
+rule_input rule_scan_* ::: -{{1 -> 2}} ::: any number below 0 is no field
+rule_input rule_scan_members ::: RULE_FACTS_MAX / 64 + {{1 -> 2}} ::: room to spare
+rule_input rule_scan_members ::: RULE_FACTS_MAX {{/ -> *}} 64 ::: likewise
+rule_input rule_list_grow ::: list->n {{> -> >=}} 0 ::: a copy of nothing
+rule_input rule_list_grow ::: list->n > {{0 -> 1}} ::: a list that is full has 4 elements
+rule_input rule_scan_whole ::: p - s->p {{== -> !=}} 18 ::: what the short way leaves, the long way reads alike
+rule_input rule_scan_whole ::: /f->type \{\{[<>] -> [<>]=\}\}/ ::: likewise
+rule_input rule_scan_value ::: '{' {{|| -> &&}} t->child ::: the same bytes are read once more
+rule_input rule_ascii ::: all = {{0 -> 1}} ::: its lowest bit is not asked
+rule_input rule_ascii ::: {{<= -> <}} s.len ::: the last bytes are read one by one
+rule_input rule_ascii ::: i + {{32 -> 33}} <= ::: likewise
+rule_input rule_ascii ::: i {{+ -> -}} 32 <= ::: likewise, all of them
+rule_input rule_ascii ::: i = {{0 -> 1}}; ::: what begins with another byte is refused anyway
+rule_input rule_ascii ::: 0x8080808080808080ULL) == {{0 -> 1}} ::: what is ASCII is UTF-8
+rule_input rule_input_list_money ::: {{continue; -> ;}} ::: what has a currency takes no other
+rule_input rule_input_int ::: slot {{< -> <=}} 0 ::: slot 0 is of the event
+rule_input rule_counters_advance ::: fact.len > {{0 -> 1}} ::: a name has three bytes at least
+rule_input rule_counters_advance ::: slot < {{0 -> 1}} ::: slot 0 is a text
+rule_normal rule_normal_instant ::: {{0 -> 1}}, sizeof(v) ::: what is not set here is not printed
+rule_num rule_num_sum ::: /_scale \{\{[<>] -> [<>]=\}\} [ab]_scale/ ::: of equals either, and times 1
+rule_program rule_program_save ::: RULE_LEAD) & ::: both ways write the same bytes
+rule_program rule_program_save ::: RULE_MAGIC, {{4 -> 5}} ::: the layout is written behind it
+rule_program rule_program_load ::: bytes.len {{< -> <=}} RULE_LEAD ::: a head alone has no code
+rule_report rule_fault_add ::: found.len > {{0 -> 1}} && ::: what is found is UTF-8, which has no 80 bytes of one character
+rule_report rule_fault_at ::: * {{8 -> 9}} ::: no pointer is that long
+rule_report rule_fault_at ::: RULE_DOCUMENT_MAX - 1 ::: likewise
+rule_report rule_buf_string ::: stop != s.data {{+ -> -}} s.len ::: the way for escapes writes a plain text alike
+rule_report rule_buf_string ::: s.len {{> -> >=}} 0 ::: a copy of nothing
+rule_verify rule_back_list ::: stride + {{1 -> 2}} ::: room to spare
+rule_vm rule_vm_room ::: p->stack + {{1 -> 2}} ::: room to spare
+rule_vm rule_many ::: rc < {{0 -> 1}} ::: of two equal numbers either is taken
+rule_vm rule_arithmetic ::: v[0].u.coef < {{0 -> 1}} ::: 0 negated is 0
+rule_vm rule_arithmetic ::: v[0].scale {{> -> >=}} ins->x ::: rounded to the places that it has
+rule_vm rule_fold_str ::: * 3 + {{1 -> 2}} ::: room to spare
+rule_vm rule_fold_str ::: s->len * {{3 -> 4}} ::: likewise
+rule_vm rule_operate ::: /ins->b (?:\/ \{\{8|\{\{\/ ->)/ ::: where the budget of steps ends is open (docs/rules.md, 11); that it ends is tested
+rule_vm rule_vm_loop ::: &top[-1], missing, false, {{0 -> 1}} ::: only of loops the number is printed
+rule_input rule_scan_money ::: memset(cells, {{0 -> 1}} ::: a part that is not of its type is refused like one that is not there
