@@ -794,7 +794,7 @@ rule_check rule_resolve ::: t->local = {{1 -> 2}} ::: any but 0 is true
 rule_check rule_resolve ::: t->slot = -{{1 -> 2}} ::: any place below 0 means none
 rule_check rule_check_* ::: t->currency = {{0 -> 1}} ::: what is no money is not asked for its currency
 rule_check rule_check_money ::: t->n = {{0 -> 1}} ::: the arguments of a literal are not looked at
-rule_check rule_counter_add ::: RULE_TEXT_MAX ::: room to spare
+rule_check rule_counter_add ::: /\{\{(?:RULE_TEXT_MAX|4 -> 5)/ ::: room to spare
 rule_check rule_check_counter ::: d.us <= {{0 -> 1}} ::: a duration is of whole seconds
 rule_check rule_check_if ::: /t->n (?:\{\{\/ -> \*\}\} 2 \+ 1|\/ 2 \+ \{\{1 -> 2\}\})/ ::: room to spare
 rule_check rule_check_if ::: i + {{1 -> 2}} < t->n ::: the number of arguments is odd
@@ -821,12 +821,10 @@ rule_emit rule_emit_effect ::: sizeof(mem) {{- -> +}} 1 ::: no pointer of an eff
 rule_emit rule_emit_effect ::: p->has_of = {{1 -> 2}} ::: any but 0 is true
 rule_* rule_* ::: {{RULE_NORMAL_MAX ::: no normal form of 64 KiB of document is of 4 MiB
 rule_english rule_say_if ::: i + {{1 -> 2}} < t->n ::: the number of arguments is odd
-rule_english rule_say_phrase ::: {{continue; -> ;}} ::: a star is no number of an argument
-rule_catalogue rule_fact_keys ::: {{3 -> 4}} ::: room to spare
+rule_catalogue rule_fact_keys ::: ly_arena_bytes(a, len + {{3 -> 4}}) ::: room to spare
 rule_catalogue rule_fact_holds_money ::: i {{< -> <=}} f->n_fields ::: a list without money that is looked at is left as it is
-rule_doc rule_limits ::: -{{1 -> 2}} ::: any limit below 0 means none
 rule_doc rule_points ::: expected, {{0 -> 1}} ::: beside a fault the points are not read
-rule_doc rule_decimal ::: ly_dec_int({{0 -> 1}}) ::: likewise
+rule_doc rule_decimal ::: ly_dec_int({{0 -> 1}}) ::: beside a fault it is not read
 rule_trace rule_read_facts ::: {{> -> >=}} c->rank ::: no two facts have one rank
 rule_trace rule_put_* ::: /rule_b_room\(b, (?:f->key\.len \+ \{\{1 -> 2|\{\{2 -> 3)/ ::: room to spare
 rule_trace rule_trace_counter ::: < {{0 -> 1}}) ::: no two counters have one key

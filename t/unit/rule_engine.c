@@ -258,6 +258,27 @@ refunds(void)
 }
 
 
+/* what the event before it said is not said by the next */
+static void
+read_twice(void)
+{
+    rule_input_t   *in;
+    rule_run_t      run;
+    rule_result_t   r;
+
+    memset(&run, 0, sizeof(run));
+    run.program = rl_compile(arena, cat,
+                             ly_str(HEAD "\"condition\":{\"has\":[\"event."
+                                    "type\"]}," FIXED(5) "}"), 0);
+    in = input(arena, EVENT);
+    ok(rule_evaluate(arena, in, &run, 1, NULL, &r) == LY_OK
+       && r.outcome == RULE_MATCHED, "an event with a type");
+    ok(rule_input_event(in, ly_str("{\"source\":\"shop\"}")) == LY_OK
+       && rule_evaluate(arena, in, &run, 1, NULL, &r) == LY_OK
+       && r.outcome == RULE_NOT_MATCHED, "and one without");
+}
+
+
 static void
 state(void)
 {
@@ -344,9 +365,14 @@ saved(void)
     ok(rule_program_load(arena, ly_buf_view(&b), cat, &q) == LY_OK, "loaded");
     rule_program_head(q, &head);
     ok(head.priority == 7 && head.per_period == 9 && head.per_event == -1
-       && head.period == RULE_PERIOD_WEEK && head.n_effects == 1
+       && head.per_member == -1 && head.period == RULE_PERIOD_WEEK
+       && head.n_effects == 1
        && ly_str_eq(head.group, ly_str("default"))
        && ly_str_eq(rule_program_wallet(q, 0), ly_str("points")), "its head");
+    rule_program_head(rl_compile(arena, cat, ly_str(HEAD FIXED(5) "}"), 0),
+                      &head);
+    ok(head.per_event == -1 && head.per_member == -1 && head.per_period == -1,
+       "without limits");
     ok(rule_program_size(q) < 2048, "a small rule is small");
 
     copy = ly_arena_alloc(arena, b.len);
@@ -926,6 +952,7 @@ main(void)
     stacking();
     caps();
     refunds();
+    read_twice();
     state();
     saved();
     hostile();

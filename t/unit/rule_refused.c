@@ -1187,6 +1187,7 @@ kinds(void)
         "{'+':[{'var':'order.line_count'},1]}", "int",
         "{'+':[{'var':'order.line_count'},{'var':'order.quantity'}]}",
         "decimal",
+        "{'+':[2.5,{'var':'order.line_count'}]}", "decimal",
         "{'+':[{'var':'order.total'},{'var':'order.total'}]}", "money",
         "{'round':[{'var':'order.line_count'},0,'floor']}", "decimal",
         "{'abs':[{'var':'order.line_count'}]}", "int",

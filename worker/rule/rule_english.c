@@ -193,13 +193,13 @@ rule_say_phrase(const rule_ast_t *t, const char *p, ly_buf_t *b)
                           || t->op == RULE_OP_SEGMENT
                           || t->op == RULE_OP_ACHIEVEMENT
                           || t->op == RULE_OP_MISSING ? " or " : " and ", b);
-            continue;
-        }
 
-        i = (uint32_t) (*p - '1');
+        } else {
+            i = (uint32_t) (*p - '1');
 
-        if (i < t->n) {
-            rule_say(t->arg[i], b);
+            if (i < t->n) {
+                rule_say(t->arg[i], b);
+            }
         }
     }
 }
