@@ -252,6 +252,8 @@ refunds(void)
                                       "r\":{\"amount\":1}}]}"), 0);
     ok(rule_refund_points(q, d, &points) == LY_OK && points == 55,
        "the first rate without where, wherever it stands");
+    ok(rule_refund_points(q, ly_dec_int(1), &points) == LY_OK && points == 2,
+       "the least amount above nothing");
     d.coef = (ly_int128_t) INT64_MAX * INT64_MAX;
     d.scale = 0;
     ok(rule_refund_points(p, d, &points) == LY_OVERFLOW, "too much");

@@ -104,6 +104,8 @@ static const value_t  values[] = {
       "\xef\xbf\xbf\xf4\x8f\xbf\xbf']}", "1" },
     { "'s':'\\uabcd\\ufEdC'", "{'===':[{'var':'x.s'},'\xea\xaf\x8d\xef\xbb\x9c"
       "']}", "1" },
+    { "'s':'\\ue000 '", "{'===':[{'var':'x.s'},'\\ue000 ']}", "1" },
+    { "'s':'\\ue000 '", "{'===':[{'length':{'var':'x.s'}},2]}", "1" },
     { "'s':'a\\u007fb'", "{'===':[{'length':{'var':'x.s'}},3]}", "1" },
 
     { "'b':true", "{'var':'x.b'}", "1" },
