@@ -12,7 +12,8 @@
 --    "order":uuid|null, "shares":[bigint by line, in the order's order]|null}
 -- with "order" an order_earn row is written; sum(shares) = points.
 -- One row per item.  Several items of one balance are chained in their order.
--- app.tenant_id must be set.  Locks balances in (wallet_id, member_id) order.
+-- app.tenant_id must be set.  Locks an advisory lock of the tenant where a balance
+-- is new, then balances in (wallet_id, member_id) order.
 --
 --   loyalty.book_reversal(p_tenant uuid, p_items jsonb)
 --     returns table (ord int, outcome jsonb)
@@ -127,6 +128,18 @@ declare
     v_balances  int := 0;
     v_stored    int;
 begin
+    -- A balance that does not exist cannot be locked in its turn: who will make one waits here,
+    -- with no balance held, for others that do.
+    if exists (
+        select
+          from jsonb_to_recordset(p_items) as i (member uuid, wallet uuid)
+          left join loyalty.balance x
+            on x.tenant_id = p_tenant and x.wallet_id = i.wallet and x.member_id = i.member
+         where x.member_id is null)
+    then
+        perform pg_advisory_xact_lock(hashtextextended(p_tenant::text, 7));
+    end if;
+
     for r in
         select i.ord::int as ord, i.event, i.member, i.wallet, i.points, i.at, i.rule,
                i.rule_version, i."order", translate(i.shares::text, '[]', '{}') as shares,
