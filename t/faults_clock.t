@@ -17,6 +17,7 @@ use Time::HiRes qw(sleep time);
 
 my ($lib) = glob '/usr/lib/*/faketime/libfaketimeMT.so.1';
 plan skip_all => 'libfaketime is missing: jumps of the clock are not shown' if !$lib;
+plan skip_all => 'part of make check-long' if !$ENV{LOYALTY_LONG};
 plan skip_all => 'libfaketime and a sanitizer do not go together' if $ENV{LOYALTY_ASAN};
 
 my $clock = "/tmp/lyt-clock-$$";

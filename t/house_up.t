@@ -124,7 +124,7 @@ is_deeply([pids()], [], 'nothing is left');
 my $closed = "$dir/closed";
 mkdir $closed, 0700;
 my $long = "$closed/" . 'v' x 90;
-put($csv, $t->loyalty([qw(demo generate --orders 5000)])->{out});
+put($csv, $t->loyalty([qw(demo generate --orders 20000)])->{out});
 $env{LOYALTY_VAR} = $long;
 my $pid = fork // die;
 if ($pid == 0) {
