@@ -37,6 +37,12 @@
 #define LY_ARENA_ALIGN      16
 #define LY_ARENA_BLOCK_MAX  (1024 * 1024)   /* by growth; larger on request */
 
+/*
+ * What a reset keeps: given back, blocks of this size are the system's again,
+ * and each page of the next round is a fault.
+ */
+#define LY_ARENA_KEEP       (4 * LY_ARENA_BLOCK_MAX)
+
 typedef struct ly_arena_block_s    ly_arena_block_t;
 typedef struct ly_arena_cleanup_s  ly_arena_cleanup_t;
 
@@ -59,6 +65,8 @@ struct ly_arena_s {
     unsigned char       *end;
     ly_arena_block_t    *first;     /* holds the arena itself */
     ly_arena_block_t    *more;      /* all the others, newest first */
+    ly_arena_block_t    *kept;      /* by a reset; of sizes of growth */
+    size_t               held;      /* bytes of those that are kept */
     ly_arena_cleanup_t  *cleanups;
 };
 
@@ -139,6 +147,8 @@ ly_arena_create(size_t cap, const ly_alloc_t *alloc)
     a->alloc = *alloc;
     a->cap = cap;
     a->first = block;
+    a->kept = NULL;
+    a->held = 0;
     ly_arena_rewind(a);
 
     return a;
@@ -146,22 +156,14 @@ ly_arena_create(size_t cap, const ly_alloc_t *alloc)
 
 
 static void
-ly_arena_release(ly_arena_t *a)
+ly_arena_free(ly_arena_t *a, ly_arena_block_t *block)
 {
-    ly_alloc_t           alloc;
-    ly_arena_block_t    *block, *next;
-    ly_arena_cleanup_t  *c;
+    ly_alloc_t         alloc;
+    ly_arena_block_t  *next;
 
     alloc = a->alloc;
 
-    /* a cleanup that registers another one is served too */
-    while (a->cleanups != NULL) {
-        c = a->cleanups;
-        a->cleanups = c->next;
-        c->fn(c->data);
-    }
-
-    for (block = a->more; block != NULL; block = next) {
+    for (/* void */; block != NULL; block = next) {
         next = block->next;
         ly_arena_unpoison(block, block->size);
         alloc.free(alloc.ctx, block, block->size);
@@ -169,30 +171,98 @@ ly_arena_release(ly_arena_t *a)
 }
 
 
+static void
+ly_arena_cleanups(ly_arena_t *a)
+{
+    ly_arena_cleanup_t  *c;
+
+    /* a cleanup that registers another one is served too */
+    while (a->cleanups != NULL) {
+        c = a->cleanups;
+        a->cleanups = c->next;
+        c->fn(c->data);
+    }
+}
+
+
+static void
+ly_arena_unkeep(ly_arena_t *a)
+{
+    ly_arena_free(a, a->kept);
+    a->kept = NULL;
+    a->held = 0;
+}
+
+
 void
 ly_arena_destroy(ly_arena_t *a)
 {
-    ly_alloc_t         alloc;
-    ly_arena_block_t  *block;
-
     if (a == NULL) {
         return;
     }
 
-    ly_arena_release(a);
+    ly_arena_cleanups(a);
+    ly_arena_free(a, a->more);
+    ly_arena_unkeep(a);
+    ly_arena_free(a, a->first);
+}
 
-    alloc = a->alloc;
-    block = a->first;
-    ly_arena_unpoison(block, block->size);
-    alloc.free(alloc.ctx, block, block->size);
+
+static bool
+ly_arena_is_growth(size_t size)
+{
+    return size >= LY_ARENA_BLOCK && size <= LY_ARENA_BLOCK_MAX
+           && (size & (size - 1)) == 0;
 }
 
 
 void
 ly_arena_reset(ly_arena_t *a)
 {
-    ly_arena_release(a);
+    ly_arena_block_t  *block, *next;
+
+    ly_arena_cleanups(a);
+
+    for (block = a->more; block != NULL; block = next) {
+        next = block->next;
+        block->next = NULL;
+
+        if (!ly_arena_is_growth(block->size)
+            || block->size > LY_ARENA_KEEP - a->held)
+        {
+            ly_arena_free(a, block);
+            continue;
+        }
+
+        ly_arena_poison((unsigned char *) block + LY_ARENA_HEADER,
+                        block->size - LY_ARENA_HEADER);
+        block->next = a->kept;
+        a->kept = block;
+        a->held += block->size;
+    }
+
     ly_arena_rewind(a);
+}
+
+
+/* of the very size, so that an arena after a reset grows as a new one does */
+static ly_arena_block_t *
+ly_arena_again(ly_arena_t *a, size_t size)
+{
+    ly_arena_block_t  *block, **at;
+
+    for (at = &a->kept; *at != NULL; at = &(*at)->next) {
+        block = *at;
+
+        if (block->size == size) {
+            *at = block->next;
+            a->held -= size;
+
+            return block;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -212,7 +282,16 @@ ly_arena_block(ly_arena_t *a, size_t need, size_t want)
     want = want < need + LY_ARENA_HEADER ? need + LY_ARENA_HEADER : want;
     want = want > left ? left : want;
 
-    block = a->alloc.alloc(a->alloc.ctx, want);
+    block = ly_arena_again(a, want);
+
+    if (block == NULL) {
+        if (want > left - a->held) {
+            ly_arena_unkeep(a);
+        }
+
+        block = a->alloc.alloc(a->alloc.ctx, want);
+    }
+
     if (block == NULL) {
         return NULL;
     }
@@ -237,7 +316,13 @@ ly_arena_slow(ly_arena_t *a, size_t size)
     ly_arena_block_t  *block;
 
     need = size + LY_ARENA_GAP;
-    want = a->taken < LY_ARENA_BLOCK_MAX ? a->taken : LY_ARENA_BLOCK_MAX;
+
+    /* as much again as there is, in few sizes */
+    want = LY_ARENA_BLOCK;
+
+    while (want < LY_ARENA_BLOCK_MAX && want * 2 <= a->taken) {
+        want *= 2;
+    }
 
     /* a large one does not make the rest of the current block useless */
     if (need > want / 4) {

@@ -40,7 +40,10 @@ ly_must_check ly_arena_t *ly_arena_create(size_t cap, const ly_alloc_t *alloc);
 /* runs the cleanups in reverse order, then frees every block; NULL is fine */
 void ly_arena_destroy(ly_arena_t *a);
 
-/* as destroy, but keeps the first block; the arena is as new */
+/*
+ * As destroy, but the arena is as new, and keeps up to 4 MiB of its blocks for
+ * what comes next; where the cap needs them, they are freed.
+ */
 void ly_arena_reset(ly_arena_t *a);
 
 /*
@@ -66,7 +69,7 @@ ly_must_check ly_err_t ly_arena_str(ly_arena_t *a, ly_str_t s, ly_str_t *out);
 ly_must_check ly_err_t ly_arena_cleanup(ly_arena_t *a, void (*fn)(void *data),
     void *data);
 
-/* bytes taken from the base allocator so far, and their cap */
+/* bytes of the blocks in use, without those that a reset kept, and the cap */
 size_t ly_arena_used(const ly_arena_t *a);
 size_t ly_arena_cap(const ly_arena_t *a);
 

@@ -106,12 +106,85 @@ cap(void)
         ok(ly_arena_alloc(a, 1 << 20) == NULL, "still refuses");
 
         ly_arena_reset(a);
-        ok(f.live == 1 && ly_arena_alloc(a, 100) != NULL,
-           "one block after a reset, and usable");
+        ok(f.bytes <= cap && ly_arena_used(a) <= LY_ARENA_BLOCK
+           && ly_arena_alloc(a, 100) != NULL, "as new after a reset");
+
+        n--;
+
+        while (ly_arena_alloc(a, 100) != NULL) {
+            n--;
+        }
+
+        ok(n == 0 && f.bytes <= cap && ly_arena_used(a) == f.bytes,
+           "as many pieces in as many bytes");
 
         ly_arena_destroy(a);
         is_int(f.live, 0, "all given back");
     }
+}
+
+
+/* rounds of one kind take nothing more from the base */
+static void
+rounds(void)
+{
+    size_t         i, n, calls, bytes;
+    fail_alloc_t   f;
+    ly_alloc_t     alloc;
+    ly_arena_t    *a;
+
+    alloc = fail_alloc(&f, 0);
+    a = ly_arena_create((size_t) 64 << 20, &alloc);
+    calls = bytes = 0;
+
+    for (i = 0; i < 4; i++) {
+        for (n = 0; n < 3000; n++) {
+            memset(ly_arena_alloc(a, 1000), 1, 1000);
+        }
+
+        if (i == 0) {
+            calls = f.calls;
+            bytes = f.bytes;
+        }
+
+        ly_arena_reset(a);
+    }
+
+    ok(calls > 5 && f.calls == calls && f.bytes == bytes,
+       "%zu blocks serve each round", calls);
+
+    /* a piece of a size of its own is not kept, nor is what is much */
+    memset(ly_arena_alloc(a, 300000), 1, 300000);
+    ly_arena_reset(a);
+    ok(f.calls == calls + 1 && f.bytes == bytes, "a large piece goes back");
+
+    for (n = 0; n < 20000; n++) {
+        memset(ly_arena_alloc(a, 1000), 1, 1000);
+    }
+
+    ok(f.bytes > (size_t) 19 << 20 && ly_arena_used(a) == f.bytes,
+        "what was kept is of use to more");
+    ly_arena_reset(a);
+    is_int(f.bytes, ((size_t) 4 << 20) + LY_ARENA_BLOCK,
+           "no more than 4 MiB are kept");
+
+    ly_arena_destroy(a);
+    is_int(f.live, 0, "and all given back in the end");
+
+    /* the cap counts what is kept */
+    alloc = fail_alloc(&f, 0);
+    a = ly_arena_create(100000, &alloc);
+
+    for (n = 0; n < 300; n++) {
+        memset(ly_arena_alloc(a, 100), 1, 100);
+    }
+
+    ly_arena_reset(a);
+    ok(f.live > 1, "blocks are kept");
+    memset(ly_arena_alloc(a, 90000), 1, 90000);
+    ok(f.live == 2 && f.bytes <= 100000, "and given back for a large piece");
+    ly_arena_destroy(a);
+    is_int(f.live, 0, "which goes as well");
 }
 
 
@@ -368,6 +441,7 @@ main(void)
 {
     basics();
     cap();
+    rounds();
     large();
     cleanups();
     failures();
