@@ -38,8 +38,8 @@ our $JSON = JSON::XS->new->utf8->canonical->allow_nonref;
 
 # a running house's settings are not the tests' business
 BEGIN {
-    my %kept = map { $_ => 1 } qw(LOYALTY_DATA LOYALTY_LONG LOYALTY_ALL
-                                  LOYALTY_ASAN LOYALTY_KEEP);
+    my %kept = map { $_ => 1 } qw(LOYALTY_DATA LOYALTY_LONG LOYALTY_ALL LOYALTY_SEED
+                                  LOYALTY_OPS LOYALTY_ASAN LOYALTY_KEEP LOYALTY_KEEP_FAILED);
     delete @ENV{ grep { /^LOYALTY_/ && !$kept{$_} } keys %ENV };
     delete @ENV{qw(PGHOST PGPORT PGUSER PGDATABASE PGSERVICE PGOPTIONS)};
     delete @ENV{qw(http_proxy https_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY)};
@@ -286,6 +286,7 @@ END {
     my $status = $?;
     for my $t (@open) {
         next if $t->{pid} != $$ || $t->{finished};
+        $t->{died} = $status != 0;
         $t->finish;
     }
     $? = $status if $status;
@@ -317,7 +318,7 @@ sub finish {
         $tb->diag($_) for @faults > 10 ? (@faults[0 .. 9], '...') : @faults;
     }
 
-    my $failed = !Test::More->builder->is_passing;
+    my $failed = $self->{died} || !Test::More->builder->is_passing;
     if ($ENV{LOYALTY_KEEP} || ($failed && $ENV{LOYALTY_KEEP_FAILED})) {
         Test::More::diag("kept: $self->{dir}");
         kill 'KILL', $self->{watcher};
