@@ -9,9 +9,8 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
-use IO::Socket::UNIX ();
-use JSON::XS ();
-use List::Util qw(sum0);
+use IO::Handle ();
+use POSIX ();
 use Test::LoyaltyWorker;
 use Test::More;
 use Time::HiRes qw(sleep time);
@@ -20,7 +19,7 @@ my $long = $ENV{LOYALTY_LONG};
 my $seed = $ENV{LOYALTY_SEED} // time % 100000;
 my $members = 60;
 
-my $t = Test::LoyaltyWorker->new(plan => 23, worker => {
+my $t = Test::LoyaltyWorker->new(plan => 35, worker => {
     rules_slots => 2, lease => '1500ms', beat => '200ms', restart_max => '500ms',
     reconnect_max => '200ms', rules_batch => 60 });
 $t->allow(qr/"slot died"/);
@@ -31,48 +30,62 @@ my $shop = $t->shop('acme');
 my $dir = $t->dir;
 
 
-# -- the load: a process that accepts events and writes down which were
+# -- the load: a process that accepts events and writes down what it does: what
+# it is about to send, and what was acknowledged
 
-# an order of n pounds each; every seventh is refunded in part, every eleventh
-# refund comes before its order
 sub load {
     my ($name, $seconds) = @_;
     my $pid = fork // die "fork: $!";
     return $pid if $pid;
 
+    srand $seed + unpack '%32C*', $name;
+    my $good = eval { client($name, $seconds); 1 };
+    diag "client $name ended: $@" if !$good;
+    POSIX::_exit($good ? 0 : 1);
+}
+
+# orders of n pounds each; every seventh is refunded in part, every eleventh
+# refund comes before its order
+sub client {
+    my ($name, $seconds) = @_;
     my $end = time + $seconds;
     my $n = 0;
-    open my $log, '>>', "$dir/accepted.$name" or die $!;
+    open my $log, '>>', "$dir/load.$name" or die "$dir/load.$name: $!\n";
     $log->autoflush(1);
     while (time < $end) {
         my @events;
+        my @sent;
         for (1 .. 1 + int rand 25) {
             $n++;
-            my $m = 'ext:m' . int rand $members;
+            my $m = 'm' . int rand $members;
             my $pounds = 1 + int rand 50;
-            my @pair = $t->paid("$name-$n", $m, ['1.00', $pounds]);
-            push @pair, $t->refunded("$name-r$n", $m, "$name-$n", [1, '1.00', 1])
-                if $n % 7 == 0;
+            my @pair = $t->paid("$name-$n", "ext:$m", ['1.00', $pounds]);
+            push @sent, "sent $name-$n $m $pounds\n";
+            if ($n % 7 == 0) {
+                push @pair, $t->refunded("$name-r$n", "ext:$m", "$name-$n", [1, '1.00', 1]);
+                push @sent, "sent $name-r$n $m -1\n";
+            }
             push @events, $n % 77 == 0 ? reverse @pair : @pair;
         }
+        print {$log} @sent or die "$dir/load.$name: $!\n";
+        my $known = $t->{known} // 0;
+
         # an outage of the server is waited out, a commit whose answer was
         # lost is sent again: the natural key makes one of it
-        for my $try (1 .. 400) {
-            last if eval {
-                my $dbh = $t->dbh;
-                $t->accept($shop, $dbh, @events);
-                1;
-            };
+        my $until = time + 60;
+        until (eval { $t->accept($shop, $t->dbh, @events); 1 }) {
+            my $why = $@;
+            die $why if $why =~ /^not accepted/;
+            die "an outage without end: $why" if time > $until;
+            print {$log} "again\n";
             sleep 0.05;
-            die "not accepted: $@" if $try == 400;
         }
-        print $log join(' ', $_->{external_id}, $_->{member}, $_->{type},
-            ($_->{order} || $_->{refund})->{lines}[0]{quantity}), "\n" for @events;
+        print {$log} map { "accepted $_->{external_id}\n" } @events
+            or die "$dir/load.$name: $!\n";
+        print {$log} "known\n" x (($t->{known} // 0) - $known);
         sleep rand 0.03;
     }
-    close $log;
-    require POSIX;
-    POSIX::_exit(0);
+    close $log or die "$dir/load.$name: $!\n";
 }
 
 # the load with a fault in its midst; returns ms until events are processed
@@ -104,22 +117,73 @@ sub under_load {
     return 1000 * $recovered;
 }
 
-# what the accepted events must have made, from what the load wrote down
+# a test: there is nothing of it
+sub none {
+    my ($wrong, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $n = @$wrong;
+    return is($n, 0, $name) || !diag join "\n", $n > 20 ? (@$wrong[0 .. 19], '...') : @$wrong;
+}
+
+# Three accounts that know nothing of each other: what the clients wrote down,
+# the events as they are stored, the ledger.
 sub check {
     my ($name) = @_;
-    my (%points, $n);
-    for my $file (glob "$dir/accepted.*") {
-        open my $fh, '<', $file or die $!;
+    my (%sent, %accepted, %n, @wrong);
+    for my $file (glob "$dir/load.*") {
+        open my $fh, '<', $file or die "$file: $!\n";
         while (<$fh>) {
-            my ($id, $m, $type, $quantity) = split;
-            $points{ substr $m, 4 } += $type eq 'order.paid' ? $quantity : -$quantity;
-            $n++;
+            my ($what, $id, @of) = split;
+            $n{$what}++;
+            push @wrong, "$id: sent as two" if $what eq 'sent' && $sent{$id};
+            $sent{$id} = join ' ', @of if $what eq 'sent';
+            $accepted{$id} = 1 if $what eq 'accepted';
         }
     }
-    my $r = $t->sql('select x.external_id, b.available - b.debt from loyalty.balance b'
+    my $rows = $t->sql(q{
+        select e.external_id, x.external_id,
+               coalesce((e.facts->'order'->'lines'->0->>'quantity')::numeric,
+                        -(e.facts->'refund'->'lines'->0->>'quantity')::numeric),
+               k.event_id = e.event_id, coalesce(o.status, 'no outcome'), coalesce(n.points, 0)
+          from loyalty.event e
+          left join loyalty.member_external x using (tenant_id, member_id)
+          left join loyalty.event_key k
+            on (k.tenant_id, k.source, k.type, k.external_id)
+               = (e.tenant_id, e.source, e.type, e.external_id)
+          left join loyalty.event_outcome o
+            on (o.tenant_id, o.event_id) = (e.tenant_id, e.event_id)
+          left join (select tenant_id, event_id, sum(points) as points
+                       from loyalty.entry group by 1, 2) n
+            on (n.tenant_id, n.event_id) = (e.tenant_id, e.event_id)});
+    my (%stored, %points, @booked);
+    for (@$rows) {
+        my ($id, $m, $points, $key, $status, $got) = @$_;
+        push @wrong, "$id: stored twice" if $stored{$id}++;
+        push @wrong, "$id: without its key" if !$key;
+        my $want = $sent{$id} // 'nothing';
+        push @wrong, "$id: stored as $m $points, sent was $want" if "$m $points" ne $want;
+        push @booked, "$id of $m: $got booked, $points to book, $status"
+            if $got != $points || $status ne 'processed';
+        $points{$m} += $points;
+    }
+    push @wrong, map { "$_: accepted and lost" } grep { !$stored{$_} } sort keys %accepted;
+    none(\@wrong, sprintf '%s: %d events sent, %d of them accepted, %d stored, each once',
+        $name, map { scalar keys %$_ } \(%sent, %accepted, %stored));
+    diag sprintf '%s: %d calls sent again, %d of their events were known', $name,
+        map { $_ // 0 } @n{qw(again known)};
+    none(\@booked, "$name: each is booked with its points");
+
+    my $books = $t->sql('select x.external_id, b.available + b.pending + b.held - b.debt,'
+        . ' (select sum(n.points) from loyalty.entry n where n.tenant_id = b.tenant_id'
+        . ' and n.wallet_id = b.wallet_id and n.member_id = b.member_id) from loyalty.balance b'
         . ' join loyalty.member_external x using (tenant_id, member_id)');
-    my %have = map { $_->[0] => $_->[1] } @$r;
-    is_deeply(\%have, \%points, "$name: $n events, each booked exactly once");
+    my %have = map { $_->[0] => $_ } @$books;
+    none([map {
+            my ($has, $ledger) = $have{$_} ? @{ $have{$_} }[1, 2] : (0, 0);
+            my $want = $points{$_} // 0;
+            $has == $want && $ledger == $want ? ()
+                : "$_ has $has, by the ledger $ledger, by the events $want";
+        } sort keys %{ { %have, %points } }], "$name: every member has the points of his events");
     $t->books_ok("$name: every invariant holds");
 }
 
@@ -178,6 +242,14 @@ under_load('server', $for, sub {
     $t->house->pg_start;
 });
 check('the server stopped at once');
+
+# the clients' own repetition, of which an outage shows few
+my @again = ($t->paid('again-1', 'ext:m1', ['1.00', 3]),
+             $t->refunded('again-2', 'ext:m1', 'again-1', [1, '1.00', 1]));
+my @ids = $t->accept($shop, @again);
+my $known = $t->{known} // 0;
+is_deeply([$t->accept($shop, @again)], \@ids, 'what is sent again is known');
+is($t->{known} - $known, 2, 'as it is');
 
 is($t->value("select count(*) from loyalty.job where state <> 'completed'"), 0,
     'nothing was put aside');

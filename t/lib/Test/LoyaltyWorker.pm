@@ -123,25 +123,28 @@ sub custom {
         occurred_at => '2026-01-02T03:04:05Z', %more };
 }
 
-# accepts events as the edge does, in one commit; dies unless all are new.
-# dbh: another connection.  Their ids.
+# accepts events as the edge does, in one commit; dies unless all are new or
+# known ({known} counts those).  dbh: another connection.  Their ids.
 sub accept {
     my ($self, $shop, @events) = @_;
     my $dbh = ref $events[0] eq 'DBI::db' ? shift @events : $self->dbh;
     my @items = map {
-        my $mac = Digest::SHA::sha256_hex($JSON->encode($_));
-        my $e = { %$_ };
+        # a copy: whoever sends the same again must send the same
+        my $text = $JSON->encode($_);
+        my $e = $JSON->decode($text);
         for my $line (map { @{ $_->{lines} } } grep { $_ } $e->{order}, $e->{refund}) {
             $line->{discount} //= '0';
             $line->{categories} //= [];
         }
-        +{ id => $self->uuid7, mac => $mac, event => $e, sealed => undef };
+        +{ id => $self->uuid7, mac => Digest::SHA::sha256_hex($text), event => $e,
+           sealed => undef };
     } @events;
     my $rows = $dbh->selectall_arrayref('select status, event_id from'
         . " loyalty.events_accept(?, '{\"request_id\":\"req_t\"}', ?)", { Slice => {} },
         $shop->{id}, $JSON->encode(\@items));
     my @bad = grep { $_->{status} !~ /^20[02]$/ } @$rows;
     die 'not accepted: ' . $JSON->encode(\@bad) if @bad;
+    $self->{known} += grep { $_->{status} == 200 } @$rows;
     $self->poke;
     return map { $_->{event_id} } @$rows;
 }
