@@ -590,9 +590,51 @@ sub wait_for {
     while (1) {
         my $got = $check->();
         return $got if $got;
-        die 'not within ' . ($seconds // 10) . ' s: ' . ($what // 'the condition') . "\n"
-            if time > $end;
+        if (time > $end) {
+            $self->scene;
+            die 'not within ' . ($seconds // 10) . ' s: ' . ($what // 'the condition') . "\n";
+        }
         sleep 0.02;
+    }
+}
+
+# what the house does at this moment, for a wait that was in vain
+sub scene {
+    my ($self) = @_;
+
+    for my $log (qw(worker.log error.log postgres.log)) {
+        open my $fh, '<', $self->{house}->path("log/$log") or next;
+        my @last = <$fh>;
+        splice @last, 0, -12 if @last > 12;
+        Test::More::diag("-- $log");
+        Test::More::diag(substr $_, 0, 300) for @last;
+    }
+    for my $q (
+        [sessions => q{select pid, usename, state, wait_event_type, wait_event,
+                              pg_blocking_pids(pid)::text, now() - xact_start, left(query, 120)
+                         from pg_stat_activity
+                        where datname = 'loyalty' and pid <> pg_backend_pid()
+                          and state <> 'idle'}],
+        [workers => q{select w.*, count(s.shard) as shards, max(s.expires_at), max(s.token)
+                        from loyalty.worker w
+                        left join loyalty.shard_lease s on s.worker_id = w.worker_id
+                       group by w.worker_id}],
+        [cursors => q{select low::text, high::text, position, count(*), max(updated_at), now(),
+                             pg_current_snapshot()
+                        from loyalty.log_cursor group by low::text, high::text, position
+                       order by 5 desc limit 6}],
+        [waiting => q{select l.xid, l.log_id, l.shard, c.low, c.high, c.position
+                        from loyalty.event_log l
+                        join loyalty.log_cursor c on c.shard = l.shard
+                       where not exists (select from loyalty.event_outcome o
+                                          where o.tenant_id = l.tenant_id
+                                            and o.event_id = l.event_id)
+                       order by l.log_id limit 6}])
+    {
+        Test::More::diag("-- $q->[0]");
+        my $rows = eval { $self->sql($q->[1]) };
+        Test::More::diag($@) if !$rows;
+        Test::More::diag(join ' | ', map { $_ // '' } @$_) for @{ $rows // [] };
     }
 }
 
