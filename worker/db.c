@@ -69,8 +69,8 @@ db_create(db_t **out, const char *conninfo, const char *application,
 }
 
 
-static void
-db_close(db_t *db)
+void
+db_disconnect(db_t *db)
 {
     if (db->conn != NULL) {
         PQfinish(db->conn);
@@ -89,7 +89,7 @@ db_destroy(db_t *db)
         return;
     }
 
-    db_close(db);
+    db_disconnect(db);
     free(db->conninfo);
     free(db->application);
     free(db);
@@ -164,7 +164,7 @@ db_lost(db_t *db, const char *why)
         db_copy(db->fault.sqlstate, sizeof(db->fault.sqlstate), "08006");
     }
 
-    db_close(db);
+    db_disconnect(db);
 
     return LY_TEMP;
 }
@@ -393,7 +393,7 @@ db_connect(db_t *db)
     const char *const  values[] = { db->conninfo, db->application, "UTF8",
                                     "10", "10", NULL };
 
-    db_close(db);
+    db_disconnect(db);
     db_fault_clear(db, "connect");
 
     db->conn = PQconnectStartParams(keys, values, 1);
@@ -617,7 +617,7 @@ db_rollback(db_t *db)
     db->in_transaction = false;
 
     if (db_command(db, "rollback") != LY_OK) {
-        db_close(db);
+        db_disconnect(db);
     }
 
     /* stale statements are forgotten where no transaction is in the way */
@@ -628,7 +628,7 @@ db_rollback(db_t *db)
             db->n = 0;
 
         } else {
-            db_close(db);
+            db_disconnect(db);
         }
     }
 

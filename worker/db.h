@@ -74,6 +74,9 @@ ly_must_check ly_err_t db_commit(db_t *db);
 /* also when the connection is gone; never fails: it closes if it must */
 void db_rollback(db_t *db);
 
+/* closes the connection, if there is one; the last fault stays to be read */
+void db_disconnect(db_t *db);
+
 /* points into the result; data is NULL for null */
 ly_str_t db_text(const db_rows_t *rows, size_t row, size_t column);
 

@@ -224,6 +224,13 @@ lane_beat(lane_t *lane)
 
     err = db_call(lane->db, lane->arena, &call_beat, &lane->id_text, &rows);
 
+    /* taken for dead: what it held is another's, so it begins anew */
+    if (err == LY_OK && !db_true(&rows, 0, 0)) {
+        log_plain(LY_LOG_WARN, "worker row is gone");
+        db_disconnect(lane->db);
+        return LY_TEMP;
+    }
+
     if (err == LY_OK && lane->kind->beat != NULL) {
         err = lane->kind->beat(lane);
     }
@@ -263,8 +270,10 @@ lane_step(lane_t *lane, int64_t *wait_ms)
     if (!db_connected(lane->db)) {
 
         err = lane_connect(lane);
+
+        /* a process that is not registered would get no work, for ever */
         if (err != LY_OK) {
-            db_rollback(lane->db);
+            db_disconnect(lane->db);
             return err == LY_DENIED ? LY_TEMP : err;
         }
 

@@ -25,7 +25,8 @@ begin
 end $$;
 comment on function loyalty.workers_alive(int) is 'keys of running workers';
 
--- Once per connection. Refuses 55P03 while an earlier connection of the same id still lives.
+-- Once per connection. Refuses 55P03 while an earlier connection of the same id still lives, or is
+-- being reaped.
 -- Writes: worker.
 create or replace function work.worker_start(p_worker uuid, p_lane text, p_host text, p_pid int,
     p_version text) returns text
@@ -51,7 +52,7 @@ end $$;
 comment on function work.worker_start(uuid, text, text, int, text) is
     'registers a worker process and takes the lock that says it lives';
 
--- Writes: worker.
+-- False: the row is gone, the process was taken for dead and must start anew. Writes: worker.
 create or replace function work.worker_beat(p_worker uuid) returns boolean
 language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
 begin
@@ -132,26 +133,31 @@ end $$;
 comment on function work.shards_take(uuid, int) is
     'a fair share of the shards for a slot of the rules lane';
 
--- Forgets processes that ended without saying so; their shards and jobs are free.
--- Writes: worker, shard_lease, job, job_attempt.
+-- Forgets processes that ended without saying so; their shards and jobs are free. Holds the lock of
+-- each until its commit: one that comes back meanwhile is refused by work.worker_start() and tries
+-- again, so that no row of a process that lives is taken away.
+-- Locks: advisory (7401, id) of the dead. Writes: worker, shard_lease, job, job_attempt.
 create or replace function work.workers_reap() returns int
 language plpgsql security definer set search_path = '' set app.tenant_id = '' as $$
 declare
     v_keys int[] := loyalty.workers_alive(7401);
-    v_dead uuid[];
+    v_worker uuid;
+    v_n int := 0;
 begin
-    select array_agg(w.worker_id)
-      into v_dead
-      from loyalty.worker w
-     where not loyalty.worker_key(w.worker_id) = any (v_keys);
-    if v_dead is null then
-        return 0;
-    end if;
-    update loyalty.shard_lease s
-       set worker_id = null, expires_at = '-infinity'
-     where s.worker_id = any (v_dead);
-    perform work.jobs_release(d) from unnest(v_dead) d;
-    delete from loyalty.worker w where w.worker_id = any (v_dead);
-    return cardinality(v_dead);
+    for v_worker in
+        select w.worker_id from loyalty.worker w
+         where not loyalty.worker_key(w.worker_id) = any (v_keys)
+         order by 1
+    loop
+        continue when not pg_catalog.pg_try_advisory_xact_lock(7401,
+                                                               loyalty.worker_key(v_worker));
+        update loyalty.shard_lease s
+           set worker_id = null, expires_at = '-infinity'
+         where s.worker_id = v_worker;
+        perform work.jobs_release(v_worker);
+        delete from loyalty.worker w where w.worker_id = v_worker;
+        v_n := v_n + 1;
+    end loop;
+    return v_n;
 end $$;
 comment on function work.workers_reap() is 'takes back what dead worker processes held';
