@@ -8,10 +8,11 @@ use warnings;
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
+use DBD::Pg ();
 use Test::LoyaltyWorker;
 use Test::More;
 
-my $t = Test::LoyaltyWorker->new(plan => 23, parts => ['postgres']);
+my $t = Test::LoyaltyWorker->new(plan => 26, parts => ['postgres']);
 my $h = $t->house;
 my $run = $h->{run};
 my $dir = $t->dir;
@@ -85,6 +86,30 @@ my ($killed) = $t->dbh->selectrow_array('select count(pg_terminate_backend(pid))
 cmp_ok($killed, '>', 0, 'every connection is ended');
 ($e) = $t->accept($shop, $t->paid('o2', 'ext:a', ['2.00', 1]));
 is($t->becomes($e, 'processed', 30)->{seq}, 2, 'and opened again');
+
+# ended, but not yet gone: whoever waits for its lock has it before the slot,
+# which asks on new connections until it gets it
+my $slots = q{select w.worker_id, loyalty.worker_key(w.worker_id), l.pid from loyalty.worker w
+    join pg_locks l on l.locktype = 'advisory' and l.classid = ? and l.granted
+     and l.objid::bigint::bit(32)::int = loyalty.worker_key(w.worker_id)};
+my ($slot) = @{ $t->sql($slots, 7402) };
+my $earlier = DBI->connect("dbi:Pg:host=$run;dbname=loyalty", 'postgres', undef,
+    { RaiseError => 1, PrintError => 0, AutoCommit => 1 });
+$earlier->do("select pg_advisory_lock(7401, $slot->[1])", { pg_async => DBD::Pg::PG_ASYNC() });
+$t->wait_for(sub { $t->value("select count(*) from pg_locks where locktype = 'advisory'"
+    . ' and classid = 7401 and not granted') }, 20, 'another waits for its lock');
+my $from = length $t->log_text('worker.log');
+$t->sql('select pg_terminate_backend(?)', $slot->[2]);
+$earlier->pg_result;
+$t->wait_for(sub { 2 <= (() = substr($t->log_text('worker.log'), $from)
+    =~ /"turn failed".*"call":"work.worker_start","code":"55P03"/g) }, 20, 'it is refused');
+pass('an earlier connection that still lives: refused, and asked again');
+$earlier->disconnect;
+$t->wait_for(sub { grep { $_->[0] eq $slot->[0] } @{ $t->sql($slots, 7402) } }, 20,
+    'the slot has its lock');
+ok((grep { $_->[0] eq $slot->[0] } @{ $t->sql($slots, 7401) }), 'then it holds both of its locks');
+($e) = $t->accept($shop, $t->paid('o3', 'ext:a', ['2.00', 1]));
+is($t->becomes($e, 'processed', 30)->{seq}, 3, 'and works');
 $t->books_ok;
 $t->allow(qr{cannot start|cannot be});
 
