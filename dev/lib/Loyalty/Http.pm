@@ -83,6 +83,9 @@ sub request {
 sub raw {
     my ($self, $text, %o) = @_;
 
+    # TLS writes while it connects and reads, too
+    local $SIG{PIPE} = 'IGNORE';
+
     for my $try (1, 2) {
         $self->connect if !$self->{sock};
         my $kept = $self->{used};
@@ -147,7 +150,6 @@ sub _exchange {
 sub _send {
     my ($self, $text, $end) = @_;
     my $at = 0;
-    local $SIG{PIPE} = 'IGNORE';
 
     while ($at < length $text) {
         my $n = $self->{sock}->syswrite($text, 16384, $at);
