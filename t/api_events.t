@@ -86,10 +86,7 @@ sub post { my ($body, %o) = @_; return $t->api(POST => '/v1/events', { body => $
     ok($r->{json}{duplicate}, 'the second is a duplicate');
     is(post($o, wait => 1)->{json}{duplicate}, JSON::XS::true, 'also where the wait elapses');
 
-    my $out = later(sub { post($o, wait => 20, connection => 'again') });
-    my $since = $t->value('select clock_timestamp()');
-    $t->wait_for(sub { $t->value("select count(*) from pg_stat_activity where query ~ 'dir.outcomes'"
-        . ' and query_start > ?', $since) }, 10, 'it waits');
+    my $out = $t->waiting(sub { post($o, wait => 20, connection => 'again') });
     $t->start('worker');
     $r = $out->();
     is("$r->{status} $r->{json}{status}", '200 processed', 'one that waits gets the outcome');
@@ -242,24 +239,3 @@ sub post { my ($body, %o) = @_; return $t->api(POST => '/v1/events', { body => $
 }
 
 $t->audit_ok('the books are right');
-
-
-# an answer that is asked for in a process of its own
-sub later {
-    my ($do) = @_;
-    pipe(my $out, my $in) or die "pipe: $!";
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        close $out;
-        print {$in} $json->encode($do->());
-        close $in;
-        POSIX::_exit(0);
-    }
-    close $in;
-    return sub {
-        local $/;
-        my $r = $json->decode(<$out>);
-        waitpid $pid, 0;
-        return $r;
-    };
-}

@@ -9,54 +9,56 @@ use warnings;
 
 use File::Basename qw(dirname);
 use lib dirname(__FILE__) . '/lib';
-use POSIX ();
 use Test::Loyalty;
+use Test::LoyaltyLoad;
 use Test::More;
-use Time::HiRes qw(sleep time);
+use Time::HiRes qw(time);
 
 my $t = Test::Loyalty->new(plan => 26);
 
-my $serial = 0;
-
 # -- reload under load: nothing that nginx began to read fails
 
+my @clients = ({}) x 4;
+my @acknowledged;
+
 {
-    my @pids = map { load_start($_) } 1 .. 4;
+    my $load = Test::LoyaltyLoad->start($t, name => 'load-1', clients => \@clients, pause => 0);
     for (1 .. 6) {
-        sleep 0.4;
+        $load->more(40);
         $t->house->nginx_reload;
     }
-    my %sum = load_stop(@pids);
-    cmp_ok($sum{done}, '>', 200, "requests over six reloads: $sum{done}");
-    is($sum{failed}, 0, 'none of them failed');
-    is($sum{wrong}, '', 'and none was answered otherwise');
+    $load->more(40);
+    my $sum = $load->stop;
+    push @acknowledged, @{ $sum->{orders} };
+    cmp_ok($sum->{asked}, '>', 200, "requests over six reloads: $sum->{asked}");
+    is_deeply($sum->{other}, {}, 'none of them failed');
+    is_deeply([grep { $_ >= 300 } keys %{ $sum->{status} }], [], 'and none was answered otherwise');
     unlike(error_log(), qr/open socket|aborting/, 'no process left a socket open');
 }
 
 # -- a backend killed: the call is sent once more
 
 {
-    my @pids = map { load_start($_) } 1 .. 4;
+    my $load = Test::LoyaltyLoad->start($t, name => 'load-2', clients => \@clients, pause => 0);
     for (1 .. 8) {
-        sleep 0.25;
-
+        $load->more(20);
         terminate(1);
     }
-    my %sum = load_stop(@pids);
-    cmp_ok($sum{done}, '>', 100, "requests over killed backends: $sum{done}");
-    is($sum{failed}, 0, 'none was lost');
-    is($sum{wrong}, '', 'each was answered as if nothing had been');
+    $load->more(20);
+    my $sum = $load->stop;
+    push @acknowledged, @{ $sum->{orders} };
+    cmp_ok($sum->{asked}, '>', 100, "requests over killed backends: $sum->{asked}");
+    is_deeply($sum->{other}, {}, 'none was lost');
+    is_deeply([grep { $_ >= 300 } keys %{ $sum->{status} }], [],
+              'each was answered as if nothing had been');
 }
 
 # -- what was acknowledged is there, once
 
-
 $t->settled(60);
-{
-    my $sent = read_count();
-    my $stored = $t->value(q{select count(*) from loyalty.event where external_id like 'load-%'});
-    is($stored, $sent, "every acknowledged event is stored once: $sent");
-}
+is_deeply([map { $_->[0] } @{ $t->sql(q{select external_id from loyalty.event
+    where external_id like 'load-%' order by external_id collate "C"}) }], [sort @acknowledged],
+    'every acknowledged event is stored once: ' . @acknowledged);
 
 # -- plans that are void, statements that are gone
 
@@ -123,17 +125,11 @@ $t->settled(60);
     like($r->{headers}{location}, qr{^/v1/events/evt_}, 'with its place');
 
     # a process told to leave answers its waiters before it goes
-    my $pid = fork // die;
-    if ($pid == 0) {
-        my $r = $t->api(POST => '/v1/events', { wait => 25, connection => 'w',
-            body => $t->order('waits-2', 'ext:w', ['10', 1]) });
-        POSIX::_exit($r->{status} == 202 ? 0 : 1);
-    }
-    sleep 0.5;
+    my $answer = $t->waiting(sub { $t->api(POST => '/v1/events', { wait => 25, connection => 'w',
+        body => $t->order('waits-2', 'ext:w', ['10', 1]) })->{status} });
     $began = time;
     $t->house->nginx_reload;
-    waitpid $pid, 0;
-    is($?, 0, 'a request that waits in a process that leaves gets 202');
+    is($answer->(), 202, 'a request that waits in a process that leaves gets 202');
     cmp_ok(time - $began, '<', 8, 'in time');
 
     $t->start('worker');
@@ -170,65 +166,3 @@ sub terminate {
                where usename in ('loyalty_edge', 'loyalty_edge_ro')
                order by random() limit ?) p}, $n);
 }
-
-# a client that sends events and reads balances until it is told to stop
-sub load_start {
-    my ($n) = @_;
-    pipe(my $out, my $in) or die "pipe: $!";
-    pipe(my $wait, my $stop) or die "pipe: $!";
-    my $pid = fork // die "fork: $!";
-    if ($pid) {
-        close $in;
-        close $wait;
-        return { pid => $pid, out => $out, stop => $stop };
-    }
-    close $out;
-    close $stop;
-    my ($done, $failed, $sent, %wrong) = (0, 0, 0);
-    my $end = time + 60;
-    my $bits = '';
-    vec($bits, fileno $wait, 1) = 1;
-    while (time < $end && !select(my $b = $bits, undef, undef, 0)) {
-        my $id = "load-$$-" . ++$serial;
-        my $r = eval { $t->api(POST => '/v1/events', { connection => "load-$n",
-            body => $t->order($id, "ext:load-$n", ['1', 1]), timeout => 20 }) };
-        if (!$r) { $failed++; $wrong{"POST $@"}++ }
-        elsif ($r->{status} != 202 && !($r->{status} == 200 && $r->{json}{duplicate})) {
-            $wrong{"POST $r->{status} $r->{body}"}++;
-        } else { $sent++ }
-        $done++;
-        $r = eval { $t->api(GET => "/v1/members/ext:load-$n/balances",
-                            { connection => "load-$n", timeout => 20 }) };
-        if (!$r) { $failed++; $wrong{"GET $@"}++ }
-        elsif ($r->{status} != 200) { $wrong{"GET $r->{status} $r->{body}"}++ }
-        $r = eval { $t->api(GET => '/v1/programs', { connection => "load-$n", timeout => 20 }) };
-        if (!$r) { $failed++; $wrong{"GET $@"}++ }
-        elsif ($r->{status} != 200) { $wrong{"GET $r->{status} $r->{body}"}++ }
-        $done += 2;
-    }
-    print {$in} join("\t", $done, $failed, $sent,
-        join ' | ', map { substr $_, 0, 200 } sort keys %wrong), "\n";
-    close $in;
-    POSIX::_exit(0);
-}
-
-my $acknowledged;
-
-sub load_stop {
-    my (@loads) = @_;
-    my %sum = (done => 0, failed => 0, wrong => '');
-    for my $l (@loads) {
-        close $l->{stop};
-        my $line = readline $l->{out};
-        waitpid $l->{pid}, 0;
-        chomp $line;
-        my ($done, $failed, $sent, $wrong) = split /\t/, $line;
-        $sum{done} += $done;
-        $sum{failed} += $failed;
-        $sum{wrong} .= $wrong // '';
-        $acknowledged += $sent;
-    }
-    return %sum;
-}
-
-sub read_count { return $acknowledged }

@@ -41,9 +41,9 @@ is($t->balance('ext:1')->{available}, 50, 'and again');
 
 # a change that this node did not make
 warm();
-my $voids = metric('cache_voids_total');
+my $voids = $t->metric('cache_voids_total');
 change('balance', $uuid);
-ok($t->wait_for(sub { metric('cache_voids_total') > $voids }, 5), 'the feed voids it');
+ok($t->wait_for(sub { $t->metric('cache_voids_total') > $voids }, 5), 'the feed voids it');
 is(hits(sub { $t->balance('ext:1') }), 0, 'asked for again');
 
 warm();
@@ -91,7 +91,7 @@ warm();
 $t->stop('postgres', 'INT');
 my $gone = time;
 is($t->balance('ext:1')->{available}, $sum, 'reading goes on without the database');
-$t->wait_for(sub { metric('feed_age_seconds') >= 6 }, 15);
+$t->wait_for(sub { $t->metric('feed_age_seconds') >= 6 }, 15);
 is($t->balance('ext:1')->{available}, $sum, 'also when the feed is old');
 my $r = $t->api(GET => '/v1/members/ext:2/balances');
 $t->problem_is($r, 503, 'database.unavailable', 'what is not known cannot be said');
@@ -107,25 +107,19 @@ like($line, qr/"route":"balance_list"/, 'hits are logged');
 
 sub page { return $t->client('metrics.localhost')->request(GET => $_[0]) }
 
-sub metric {
-    my ($name) = @_;
-    return page('/metrics')->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1
-        : die "no metric $name\n";
-}
-
 # the hits of what is done in between
 sub hits {
     my ($do) = @_;
-    my $before = metric('cache_hits_total');
+    my $before = $t->metric('cache_hits_total');
     $do->();
-    return metric('cache_hits_total') - $before;
+    return $t->metric('cache_hits_total') - $before;
 }
 
 # until it is answered from memory: a change of before may still be on its way
 sub warm {
     $t->wait_for(sub { hits(sub { $t->balance('ext:1') }) == 1 }, 10, 'a warm cache');
-    my $reads = metric('feed_reads_total');
-    $t->wait_for(sub { metric('feed_reads_total') > $reads + 1 }, 10);
+    my $reads = $t->metric('feed_reads_total');
+    $t->wait_for(sub { $t->metric('feed_reads_total') > $reads + 1 }, 10);
     $t->wait_for(sub { hits(sub { $t->balance('ext:1') }) == 1 }, 10, 'a warm cache');
     hits(sub { $t->balance($member->{id}) });
     return;

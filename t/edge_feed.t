@@ -26,8 +26,8 @@ my $knows = sub { my ($key) = @_; sub { $status->(GET => '/v1/me', $key) == 200 
 
 is(page('/healthz')->{status}, 200, 'alive');
 is(page('/readyz')->{status}, 200, 'ready');
-is(metric('directory_complete'), 1, 'the directory is there');
-is(metric('feed_resyncs_total'), 1, 'read once');
+is($t->metric('directory_complete'), 1, 'the directory is there');
+is($t->metric('feed_resyncs_total'), 1, 'read once');
 
 # the process that reads is killed
 my $first = reader();
@@ -38,22 +38,22 @@ ok($t->wait_for(sub { reader() != $first }, 30), 'another process reads');
 cmp_ok(time - $start, '<', 10, 'soon');
 my $key = $t->key('shop');
 ok($t->wait_for($knows->($key), 30), 'and applies what it reads');
-is(metric('feed_resyncs_total'), 1, 'from where the other one was');
+is($t->metric('feed_resyncs_total'), 1, 'from where the other one was');
 
 # a reload keeps the zone
 $t->reload;
 is($status->(GET => '/v1/me', $key), 200, 'known after a reload');
-is(metric('feed_resyncs_total'), 1, 'without reading all again');
+is($t->metric('feed_resyncs_total'), 1, 'without reading all again');
 $key = $t->key('shop');
 ok($t->wait_for($knows->($key), 30), 'the new processes read on');
 my $sockets = sub { scalar(() = glob $t->house->{run} . '/edge.sock.*') };
 ok($t->wait_for(sub { $sockets->() == 2 }, 30), 'processes that are gone leave no socket');
 
 # a hint from the worker
-my $hints = metric('feed_hints_total');
+my $hints = $t->metric('feed_hints_total');
 my $socket = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $t->house->{run} . '/edge.sock');
 $socket->send('x');
-ok($t->wait_for(sub { metric('feed_hints_total') > $hints }, 30), 'a hint arrives');
+ok($t->wait_for(sub { $t->metric('feed_hints_total') > $hints }, 30), 'a hint arrives');
 
 # a late committer is not skipped
 my $late = $t->key('shop');
@@ -71,11 +71,11 @@ ok($t->wait_for(sub { $status->(GET => '/v1/me', $late) == 401 }, 30), 'the olde
 # the feed alone fails: reading goes on, all else is checked
 $t->sql('alter function dir.changes(text) rename to changes_away');
 ok($t->wait_for(sub { page('/readyz')->{status} == 503 }, 30), 'not ready while it is old');
-my $checks = metric('auth_database_checks_total');
+my $checks = $t->metric('auth_database_checks_total');
 is($status->(GET => '/v1/members/ext:nobody', $quick), 404, 'reading goes on');
-is(metric('auth_database_checks_total') - $checks, 0, 'unchecked');
+is($t->metric('auth_database_checks_total') - $checks, 0, 'unchecked');
 is($status->(POST => '/v1/members', $quick), 422, 'writing goes on');
-cmp_ok(metric('auth_database_checks_total') - $checks, '>', 0, 'checked');
+cmp_ok($t->metric('auth_database_checks_total') - $checks, '>', 0, 'checked');
 $t->sql('select ops.key_revoke(tenant_id, key_id) from loyalty.api_key where last4 = ?',
         substr $quick, -4);
 ok($t->wait_for(sub { $status->(POST => '/v1/members', $quick) == 401 }, 30),
@@ -94,12 +94,6 @@ like($t->log_text('error.log'), qr/another incarnation/, 'the caches are void');
 
 
 sub page { return $t->client('metrics.localhost')->request(GET => $_[0]) }
-
-sub metric {
-    my ($name) = @_;
-    return page('/metrics')->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1
-        : die "no metric $name\n";
-}
 
 # who said last that it reads
 sub reader {

@@ -19,22 +19,22 @@ my $sock = $t->house->{run} . '/redis.sock';
 
 ok($t->wait_for(sub { redis('PUBSUB NUMSUB loyalty:change') =~ /:1\r/ }, 10), 'one process listens');
 
-my $before = metric('feed_hints_total');
+my $before = $t->metric('feed_hints_total');
 redis('PUBLISH loyalty:change another');
-ok($t->wait_for(sub { metric('feed_hints_total') > $before }, 5), 'a hint of another node');
+ok($t->wait_for(sub { $t->metric('feed_hints_total') > $before }, 5), 'a hint of another node');
 
 # what the worker of this node settles, others are told; it does not listen to
 # itself
 my $r = $t->api(POST => '/v1/members', { body => { external_id => '1', source => 'shop' } });
 cmp_ok($r->{status}, '<', 300, 'a member');
 my $ear = subscribe();
-$before = metric('feed_hints_total');
+$before = $t->metric('feed_hints_total');
 IO::Socket::UNIX->new(Type => SOCK_DGRAM, Peer => $t->house->{run} . '/edge.sock')->send('x');
 like(heard($ear), qr/loyalty:change\r\n\$16\r\n[a-p]{16}\r\n/,
      'the others are told, without a word of what it was');
-$t->wait_for(sub { metric('redis_hints_sent_total') > 0 }, 5);
-is(metric('feed_hints_total'), $before + 1, 'its own hint says nothing to it');
-cmp_ok(metric('redis_hints_sent_total'), '>', 0, 'counted');
+$t->wait_for(sub { $t->metric('redis_hints_sent_total') > 0 }, 5);
+is($t->metric('feed_hints_total'), $before + 1, 'its own hint says nothing to it');
+cmp_ok($t->metric('redis_hints_sent_total'), '>', 0, 'counted');
 
 # gone, and back
 $t->stop('redis');
@@ -85,8 +85,3 @@ sub heard {
     return $answer // '';
 }
 
-sub metric {
-    my ($name) = @_;
-    my $r = $t->client('metrics.localhost')->request(GET => '/metrics');
-    return $r->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1 : die "no metric $name\n";
-}

@@ -35,26 +35,26 @@ like(ready(), qr/^503 .*\S/, 'readyz says so');
 like($t->log_text('error.log'), qr/on purpose/, 'and the log says why');
 
 # good ones are good, by the database
-my $checks = metric('auth_database_checks_total');
+my $checks = $t->metric('auth_database_checks_total');
 is(status($token{one}), 201, 'a token');
 is(status($token{member}), 201, 'of a member');
 is(status($shop->{key}), 201, 'a key');
-is(metric('auth_database_checks_total') - $checks, 3, 'each was asked of the database');
+is($t->metric('auth_database_checks_total') - $checks, 3, 'each was asked of the database');
 $t->wait_for(sub {
-    $checks = metric('auth_database_checks_total');
-    return status($token{one}) == 201 && metric('auth_database_checks_total') == $checks;
+    $checks = $t->metric('auth_database_checks_total');
+    return status($token{one}) == 201 && $t->metric('auth_database_checks_total') == $checks;
 }, 20, 'two calls within a second');
 pass('within a second it is known');
 is(read_status($token{two}), 200, 'a read is not asked for');
-is(metric('auth_database_checks_total') - $checks, 0, 'anywhere');
+is($t->metric('auth_database_checks_total') - $checks, 0, 'anywhere');
 is(status('lsk_test_' . '0' x 36), 401, 'what is no key');
 is(status("$token{one}x"), 401, 'what is no token');
 
 # many at once ask once
-$checks = metric('auth_database_checks_total');
+$checks = $t->metric('auth_database_checks_total');
 my @many = together($token{two}, 6);
 is("@many", join(' ', (201) x 6), 'six at once');
-my $asked = metric('auth_database_checks_total') - $checks;
+my $asked = $t->metric('auth_database_checks_total') - $checks;
 cmp_ok($asked, '<=', 2, "ask $asked times");
 
 # a client that goes away while its credential is asked for
@@ -101,9 +101,9 @@ $t->wait_for(sub { ready() =~ /^200/ }, 20, 'the feed is back');
 is(status($token{one}), 201, 'a token');
 is(read_status($spare), 401, 'and what was revoked is told');
 is(read_status($token{four}), 401, 'all of it');
-$checks = metric('auth_database_checks_total');
+$checks = $t->metric('auth_database_checks_total');
 is(status($token{two}), 201, 'another token');
-is(metric('auth_database_checks_total'), $checks, 'without asking the database');
+is($t->metric('auth_database_checks_total'), $checks, 'without asking the database');
 
 
 sub status {
@@ -145,8 +145,3 @@ sub revoke {
     $t->sql("select loyalty.change_add(?, 'revocation', ?)", $shop->{uuid}, "user:$ref");
 }
 
-sub metric {
-    my ($name) = @_;
-    my $r = $t->client('metrics.localhost')->request(GET => '/metrics');
-    return $r->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1 : die "no metric $name\n";
-}

@@ -38,11 +38,11 @@ is($t->api(GET => '/v1/me', { key => undef,
            headers => { Authorization => "Bearer $good" } })->{status}, 200, 'again');
 
 # a verified token is known by its digest
-my $hits = metric('token_cache_hits_total');
-my $misses = metric('token_cache_misses_total');
+my $hits = $t->metric('token_cache_hits_total');
+my $misses = $t->metric('token_cache_misses_total');
 $status->($good) for 1 .. 20;
-is(metric('token_cache_hits_total') - $hits, 20, 'twenty times known');
-is(metric('token_cache_misses_total') - $misses, 0, 'never computed again');
+is($t->metric('token_cache_hits_total') - $hits, 20, 'twenty times known');
+is($t->metric('token_cache_misses_total') - $misses, 0, 'never computed again');
 
 # attacks and faults, each one a 401
 my $public = slurp("$dir/rsa.pub");
@@ -149,12 +149,6 @@ sub revoke {
             . ' values (?, ?, ?, now() + ?::interval, now() + ?::interval)',
             $shop->{uuid}, $kind, $ref, $for, $for);
     $t->sql("select loyalty.change_add(?, 'revocation', ?)", $shop->{uuid}, "$kind:$ref");
-}
-
-sub metric {
-    my ($name) = @_;
-    my $r = $t->client('metrics.localhost')->request(GET => '/metrics');
-    return $r->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1 : die "no metric $name\n";
 }
 
 sub slurp { open my $fh, '<', $_[0] or die "$_[0]: $!\n"; local $/; return <$fh> }

@@ -33,29 +33,29 @@ $t->stop('nginx');
 $t->start('nginx');
 ok($t->wait_for(sub { page('/readyz')->{status} == 200 }, 20), 'ready');
 like($t->log_text('error.log'), qr/not all of them found room/, 'the log says it');
-cmp_ok(metric('zone_full_total'), '>', 1000, 'and a counter');
-cmp_ok(metric('directory_records\{kind="api_key"\}'), '<', 11000, 'many are missing');
+cmp_ok($t->metric('zone_full_total'), '>', 1000, 'and a counter');
+cmp_ok($t->metric('directory_records{kind="api_key"}'), '<', 11000, 'many are missing');
 
-my $checks = metric('auth_database_checks_total');
+my $checks = $t->metric('auth_database_checks_total');
 is($status->($_), 200, 'a key') for $first, $last, $shop->{key};
 is($status->('lsk_test_0123456789'), 401, 'what is no key is none');
-cmp_ok(metric('auth_database_checks_total') - $checks, '<=', 3, 'asked once at most');
+cmp_ok($t->metric('auth_database_checks_total') - $checks, '<=', 3, 'asked once at most');
 is($t->api(GET => '/v1/me', { tenant => 'nobody', key => undef })->{status}, 503,
    'an unknown host may be one that found no room');
 
 # another size, at a reload
 $t->house->{zone} = '32m';
 $t->reload;
-ok($t->wait_for(sub { metric('directory_records\{kind="api_key"\}') > 12000 }, 30),
+ok($t->wait_for(sub { $t->metric('directory_records{kind="api_key"}') > 12000 }, 30),
    'a larger zone holds all');
 is($t->api(GET => '/v1/me', { tenant => 'nobody', key => undef })->{status}, 404,
    'and knows that nobody is there');
 is($status->($_), 200, 'a key') for $first, $last;
 
 # the same size keeps all
-my $resyncs = metric('feed_resyncs_total');
+my $resyncs = $t->metric('feed_resyncs_total');
 $t->reload;
-is(metric('feed_resyncs_total'), $resyncs, 'the same size is the same zone');
+is($t->metric('feed_resyncs_total'), $resyncs, 'the same size is the same zone');
 
 # a new binary: the zone is new, and filled before anything unknown is refused
 my $old = $t->house->pid('nginx');
@@ -81,7 +81,3 @@ $t->wait_for(sub { !kill 0, $new }, 40, 'the new master ends');
 
 sub page { return $t->client('metrics.localhost')->request(GET => $_[0]) }
 
-sub metric {
-    my ($name) = @_;
-    return page('/metrics')->{body} =~ /^loyalty_$name (\d+)/m ? $1 : die "no metric $name\n";
-}

@@ -9,7 +9,6 @@ use strict;
 use warnings;
 
 use lib 't/lib';
-use POSIX ();
 use Test::Loyalty;
 use Test::LoyaltyLoad;
 use Test::More;
@@ -20,12 +19,13 @@ plan skip_all => 'libfaketime is missing: jumps of the clock are not shown' if !
 plan skip_all => 'part of make check-long' if !$ENV{LOYALTY_LONG};
 plan skip_all => 'libfaketime and a sanitizer do not go together' if $ENV{LOYALTY_ASAN};
 
-my $clock = "/tmp/lyt-clock-$$";
+my $dir = Test::Loyalty::folder();
+my $clock = "$dir/clock";
 my %env = (LD_PRELOAD => $lib, FAKETIME_TIMESTAMP_FILE => $clock, FAKETIME_NO_CACHE => 1,
            FAKETIME_DONT_FAKE_MONOTONIC => 1, DONT_FAKE_MONOTONIC => 1);
 jump('', 0);
 
-my $t = Test::Loyalty->new(plan => 60, nginx_env => { %env, FAKETIME_TIMESTAMP_FILE => "$clock" },
+my $t = Test::Loyalty->new(plan => 60, dir => $dir, nginx_env => { %env },
     nginx_main => join(' ', map { "env $_;" } sort keys %env), worker_env => \%env,
     pg_env => { %env, FAKETIME_TIMESTAMP_FILE => "$clock.pg" });
 my $h = $t->house;
@@ -58,7 +58,7 @@ note(sprintf 'usual: %.1f readings of the feed and %.1f transactions a second', 
 for my $hours (5, -5, 0, -30, 30, 0) {
     jump('', $hours);
     my $what = $hours ? sprintf('%+d h', $hours) : 'back';
-    ok($t->wait_for(sub { abs(edge_ahead() - $hours * 3600) < 60 }, 10), "$what: nginx sees it");
+    ok(seen($hours), "$what: nginx sees it");
     works($what);
 }
 my ($latest) = sort { $b <=> $a } $t->log_text('worker.log') =~ /"time":(\d+)/g;
@@ -66,14 +66,14 @@ cmp_ok($latest / 1000 - time, '>', 29 * 3600, 'the worker saw it');
 
 # a revocation outlives a clock that is ahead: its reader begins anew there
 jump('', 5);
-$t->wait_for(sub { abs(edge_ahead() - 5 * 3600) < 60 }, 10, 'ahead');
+seen(5);
 my ($reader) = reverse $t->log_text('error.log') =~ /#(\d+): loyalty: this process reads/g;
 $t->allow(qr/exited on signal 9/);
 kill 'KILL', $reader;
 $t->wait_for(sub { (reverse $t->log_text('error.log') =~ /#(\d+): loyalty: this process reads/g)[0]
                    != $reader }, 10, 'another reader');
 jump('', 0);
-$t->wait_for(sub { abs(edge_ahead()) < 60 }, 10, 'right again');
+seen(0);
 is($who->($void), 401, 'what was revoked stays so');
 is($who->($token), 200, 'and what was not');
 
@@ -82,19 +82,17 @@ is($who->($token), 200, 'and what was not');
 for my $hours (5, -5) {
     $t->stop('worker');
     my $order = $t->order('waits-' . ++$serial, 'ext:waits', ['1', 1]);
-    my $answer = later(sub { $t->api(POST => '/v1/events', { wait => 25, connection => 'wait',
-        body => $order })->{status} });
-    sleep 0.3;
+    my $answer = $t->waiting(sub { $t->api(POST => '/v1/events', { wait => 25,
+        connection => 'wait', body => $order })->{status} });
     jump('', $hours);
-    sleep 0.3;
+    seen($hours);
     $t->start('worker');
     is($answer->(), 200, "a wait over a jump of $hours h ends with the outcome");
     my $began = time;
     $t->stop('worker');
     $order = $t->order('ends-' . ++$serial, 'ext:waits', ['1', 1]);
-    $answer = later(sub { $t->api(POST => '/v1/events', { wait => 2, connection => 'wait',
-        body => $order })->{status} });
-    sleep 0.3;
+    $answer = $t->waiting(sub { $t->api(POST => '/v1/events', { wait => 2,
+        connection => 'wait', body => $order })->{status} });
     jump('', 0);
     is($answer->(), 202, 'and one that elapses, with 202');
     cmp_ok(time - $began, '<', 15, 'in its time');
@@ -130,8 +128,6 @@ is($t->value(q{select count(*) from (select e.external_id from loyalty.event e j
     group by 1 having count(*) = 1) x}), scalar @{ $sum->{orders} }, 'every order is booked once');
 $t->audit_ok('the books are right');
 
-END { unlink $clock, "$clock.pg" if defined $clock }
-
 
 # hours that a clock is ahead; '.pg' is PostgreSQL's
 sub jump {
@@ -145,6 +141,12 @@ sub jump {
     }
 }
 
+# until nginx's clock is so many hours ahead
+sub seen {
+    my ($hours) = @_;
+    return $t->wait_for(sub { abs(edge_ahead() - $hours * 3600) < 60 }, 10, "nginx $hours h ahead");
+}
+
 # seconds that nginx's clock is ahead of ours
 sub edge_ahead {
     my $date = $t->api(GET => '/v1/programs')->{headers}{date};
@@ -154,7 +156,7 @@ sub edge_ahead {
     return Time::Local::timegm($ss, $mm, $hh, $d, $month{$mon}, $y) - time;
 }
 
-# four tests: orders are booked, limits hold and let in, timers keep their pace
+# three tests: orders are booked, limits hold and let in, timers keep their pace
 sub works {
     my ($what) = @_;
 
@@ -186,30 +188,9 @@ sub works {
 sub rates {
     my @at = map {
         sleep 1 if $_;
-        [time, metric('feed_reads_total'), $t->value('select xact_commit + xact_rollback from'
+        [time, $t->metric('feed_reads_total'), $t->value('select xact_commit + xact_rollback from'
             . " pg_stat_database where datname = 'loyalty'")]
     } 0, 1;
     my $s = $at[1][0] - $at[0][0];
     return (feed => ($at[1][1] - $at[0][1]) / $s, db => ($at[1][2] - $at[0][2]) / $s);
-}
-
-sub metric {
-    my ($name) = @_;
-    my $r = $t->client('metrics.localhost')->request(GET => '/metrics');
-    return $r->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1 : die "no metric $name\n";
-}
-
-# a number that another process finds out
-sub later {
-    my ($do) = @_;
-    pipe(my $out, my $in) or die "pipe: $!";
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        close $out;
-        print {$in} eval { $do->() } // "died: $@";
-        close $in;
-        POSIX::_exit(0);
-    }
-    close $in;
-    return sub { local $/; my $r = <$out>; waitpid $pid, 0; return $r };
 }

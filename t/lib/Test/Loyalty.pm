@@ -55,6 +55,7 @@ my @open;                   # houses of this process, for END
 
 # plan: number of tests, or undef for a file that plans itself
 # parts: [names], all by default
+# dir: what folder() gave, for who needs a place in it before
 # tenant: 0 makes none; else the tenant 'shop' with its program and keys
 # and whatever Loyalty::House takes: worker => {option => value}, processes,
 # nginx_http, nginx_server, nginx_main, address_limit, zone, budget, queue
@@ -73,9 +74,7 @@ sub new {
 
     Test::More::plan(tests => $plan + 1) if defined $plan;
 
-    my $dir = File::Temp::tempdir('lyt-XXXXXX', DIR => '/tmp');
-    chmod 0755, $dir;
-    $self->{dir} = $dir;
+    my $dir = $self->{dir} = delete $o{dir} // folder();
     $self->_watch;
     push @open, $self;
 
@@ -122,6 +121,13 @@ sub new {
     }
 
     return $self;
+}
+
+# where a house's files lie; it goes with the house
+sub folder {
+    my $dir = File::Temp::tempdir('lyt-XXXXXX', DIR => '/tmp');
+    chmod 0755, $dir;
+    return $dir;
 }
 
 sub house { $_[0]{house} }
@@ -481,6 +487,48 @@ sub api {
     $r->{json} = eval { $JSON->decode($r->{body}) }
         if ($r->{headers}{'content-type'} // '') =~ /json/;
     return $r;
+}
+
+# What a function gives, called in a process of its own: the sub returned waits
+# for that, and dies as it died.  It must be something that JSON can carry.
+sub later {
+    my ($self, $do) = @_;
+
+    pipe(my $out, my $in) or die "pipe: $!\n";
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        close $out;
+        my %said;
+        eval { $said{gave} = $do->(); 1 } or $said{died} = "$@";
+        print {$in} $JSON->encode(\%said);
+        close $in;
+        POSIX::_exit(0);
+    }
+    close $in;
+    return sub {
+        local $?;
+        my $text = do { local $/; <$out> } // '';
+        waitpid $pid, 0;
+        my $said = eval { $JSON->decode($text) }
+            or die "a process ended with status $? and said: " . ($text || 'nothing') . "\n";
+        die $said->{died} if defined $said->{died};
+        return $said->{gave};
+    };
+}
+
+# the same for a request that waits for the worker, once it does
+sub waiting {
+    my ($self, $do) = @_;
+    my $before = $self->metric('waits_total');
+    my $answer = $self->later($do);
+    $self->wait_for(sub { $self->metric('waits_total') > $before }, 20, 'a request that waits');
+    return $answer;
+}
+
+sub metric {
+    my ($self, $name) = @_;
+    my $r = $self->client('metrics.localhost')->request(GET => '/metrics');
+    return $r->{body} =~ /^loyalty_\Q$name\E (\d+)/m ? $1 : die "no metric $name\n";
 }
 
 # a test: an answer is a problem document of this status and code, and every

@@ -18,11 +18,7 @@ package Test::LoyaltyLoad;
 use strict;
 use warnings;
 
-use JSON::XS ();
-use POSIX ();
-use Time::HiRes qw(sleep time);
-
-my $JSON = JSON::XS->new->utf8->canonical;
+use Time::HiRes qw(time);
 
 
 # name: of orders and members; pause: seconds between rounds; reads: 0 for
@@ -59,9 +55,7 @@ sub stop {
 
     close delete $_->{stop} for @{ $self->{all} };
     for my $c (@{ $self->{all} }) {
-        my $got = do { local $/; my $fh = $c->{out}; <$fh> } // '';
-        waitpid $c->{pid}, 0;
-        my $r = eval { $JSON->decode($got) } or die "a client ended with nothing to say\n";
+        my $r = eval { $c->{sum}->() } // die "a client of $self->{name} ended: $@";
         $sum{$_} += $r->{$_} for qw(asked answered repeated);
         push @{ $sum{orders} }, @{ $r->{orders} };
         $sum{longest} = $r->{longest} if $r->{longest} > $sum{longest};
@@ -76,23 +70,14 @@ sub stop {
 sub _client {
     my ($self, $n, $client) = @_;
 
-    pipe(my $out, my $in) or die "pipe: $!\n";
     pipe(my $wait, my $stop) or die "pipe: $!\n";
-    my $pid = fork // die "fork: $!\n";
-    if ($pid) {
-        close $in;
-        close $wait;
-        return { pid => $pid, out => $out, stop => $stop };
-    }
-    close $out;
-    close $stop;
-    close $_->{stop} for @{ $self->{all} };
-
-    my $r = eval { $self->_run($n, $client, $wait) } // { other => { "client: $@" => 1 } };
-    print {$in} $JSON->encode({ asked => 0, answered => 0, repeated => 0, longest => 0,
-                                orders => [], status => {}, other => {}, points => {}, %$r });
-    close $in;
-    POSIX::_exit(0);
+    my $sum = $self->{t}->later(sub {
+        close $stop;
+        close $_->{stop} for @{ $self->{all} };
+        return $self->_run($n, $client, $wait);
+    });
+    close $wait;
+    return { sum => $sum, stop => $stop };
 }
 
 sub _run {
