@@ -157,13 +157,17 @@ end $$;
 comment on function loyalty.refund_settle(uuid, uuid, boolean, jsonb) is
     'what becomes of a refund: by shares, by waiting, or by the base rate';
 
--- Refunds that waited for one of these orders, in the order's own commit: event → outcome.
+-- Refunds that waited for one of these orders, in the order's own commit: event → outcome. The
+-- jobs are locked before their events are read: the slot of a refund's own member may be booking
+-- one that has waited too long. Locks: job. Writes: job and what a refund writes.
 create or replace function loyalty.refunds_of_orders(p_tenant uuid, p_orders jsonb)
 returns jsonb
 language plpgsql
 set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
 set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
 declare
+    v_jobs bigint[];
     v_done jsonb;
     r record;
 begin
@@ -173,13 +177,25 @@ begin
     then
         return null;
     end if;
+    select array_agg(l.job_id)
+      into v_jobs
+      from (select j.job_id
+              from jsonb_to_recordset(p_orders) as o (source text, external_id text)
+              join loyalty.job j
+                on j.queue = 'order'
+               and j.unique_key = p_tenant::text || ' ' || o.source || ' ' || o.external_id
+               and j.state in ('available', 'running', 'scheduled', 'retryable')
+             order by j.job_id
+               for update of j) l;
+    if v_jobs is null then
+        return null;
+    end if;
     for r in
         select j.job_id, o.id as order_id, (w.e)::uuid as event_id, e.member_id
           from jsonb_to_recordset(p_orders) as o (id uuid, source text, external_id text)
           join loyalty.job j
-            on j.queue = 'order'
+            on j.job_id = any (v_jobs)
            and j.unique_key = p_tenant::text || ' ' || o.source || ' ' || o.external_id
-           and j.state in ('available', 'running', 'scheduled', 'retryable')
           cross join lateral jsonb_array_elements_text(j.args->'events')
                with ordinality as w (e, n)
           join loyalty.event e on e.tenant_id = p_tenant and e.event_id = (w.e)::uuid

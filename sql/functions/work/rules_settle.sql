@@ -145,6 +145,16 @@ begin
 end $$;
 comment on function loyalty.event_activate(uuid, jsonb) is 'matures points that waited for an event';
 
+-- An event has one outcome: whoever books it again is rolled back, whatever let him begin.
+-- Refuses 23505 event_outcome_pk.
+create or replace function loyalty.outcome_stands(p_event uuid) returns text
+language plpgsql as $$
+begin
+    raise exception using errcode = '23505', constraint = 'event_outcome_pk',
+        message = 'the event has its outcome', detail = p_event::text;
+end $$;
+comment on function loyalty.outcome_stands(uuid) is 'refuses a second outcome';
+
 -- Outcomes, the members' numbering, and one message per event where the tenant is told. p_done:
 -- event → {"status","detail"} of refunds. A member's number grows by his processed events.
 create or replace function loyalty.outcomes_write(p_tenant uuid, p_events jsonb, p_done jsonb,
@@ -182,9 +192,10 @@ begin
                                            detail)
         select p_tenant, d.e, d.status, p_now, d.seq, d.detail from d
         on conflict (tenant_id, event_id) do update
-           set status = excluded.status, processed_at = excluded.processed_at,
-               member_seq = excluded.member_seq, detail = excluded.detail
-         where event_outcome.status = 'waiting')
+           set status = case when event_outcome.status = 'waiting' then excluded.status
+                             else loyalty.outcome_stands(excluded.event_id) end,
+               processed_at = excluded.processed_at, member_seq = excluded.member_seq,
+               detail = excluded.detail)
     -- by place: the row is locked, and no statistics can make a plan read the others
     update loyalty.member m
        set member_seq = d.seq

@@ -1,0 +1,73 @@
+#!/usr/bin/perl
+
+# What stands behind leases and cursors: an event that has its outcome is not
+# booked again, whoever tries.
+
+use strict;
+use warnings;
+
+use DBI ();
+use FindBin;
+use JSON::XS ();
+use lib "$FindBin::Bin/lib";
+use Test::LoyaltyWorker;
+use Test::More;
+
+my $t = Test::LoyaltyWorker->new(plan => 13, worker => { rules_slots => 2 });
+my $shop = $t->shop('acme');
+my $json = JSON::XS->new->canonical;
+my $points_of = 'select coalesce(sum(points), 0) from loyalty.entry where event_id = ?';
+
+
+# -- a refund of one member, of an order of another: the slot that books it
+# because the order did not come, and the slot that settles the order
+
+my ($rich) = $t->accept($shop, $t->paid('o1', 'ext:ben', ['100.00', 1]));
+$t->becomes($rich, 'processed');
+my ($refund) = $t->accept($shop, $t->refunded('r1', 'ext:ben', 'o2', [1, '1.00', 5]));
+is($t->becomes($refund, 'waiting')->{detail}{reason}, 'order', 'a refund waits for its order');
+my $ben = $t->value("select member_id from loyalty.member_external where external_id = 'ben'");
+my $job = $t->value("select job_id from loyalty.job where queue = 'order'");
+
+my $late = DBI->connect("dbi:Pg:host=$t->{house}{run};dbname=loyalty", 'loyalty_worker', undef,
+    { RaiseError => 1, PrintError => 0, AutoCommit => 0 });
+my @settle = ('select * from work.rules_settle(null, 0, ?, ?)', undef,
+    $json->encode({ mode => 'retry', job => $job + 0 }),
+    $json->encode([{ tenant => $shop->{id},
+        events => [{ e => $refund, m => $ben, s => 0, k => 'refund' }],
+        phases => [{ orders => [], earns => [], evals => [], refunds => [{ e => $refund,
+            late => \1, base => [{ event => $refund, member => $ben, wallet => $shop->{wallet},
+                points => 5, at => '2026-01-03T03:04:05Z', rule => undef,
+                rule_version => undef }] }] }] }]));
+ok($late->selectrow_arrayref(@settle), 'it has waited long enough: booked, not yet committed');
+
+my ($order) = $t->accept($shop, $t->paid('o2', 'ext:anna', ['1.00', 8]));
+$t->wait_for(sub { $t->value("select count(*) from pg_stat_activity where usename ="
+    . " 'loyalty_worker' and cardinality(pg_blocking_pids(pid)) > 0") }, 30,
+    'the order waits for the refund');
+pass('the order comes, and its slot sees the refund');
+$late->commit;
+
+is($t->becomes($order, 'processed')->{status}, 'processed', 'the order is booked');
+is($t->value($points_of, $order), 8, 'with its points');
+is($t->value($points_of, $refund), -5, 'the refund took back once');
+is($t->points($shop, 'anna'), 8, 'nothing of the order');
+is($t->points($shop, 'ben'), 95, 'all of its own member');
+is($t->value("select count(*) from loyalty.job"), 0, 'nothing waits');
+
+
+# -- a batch that books what has its outcome
+
+my $anna = $t->value("select member_id from loyalty.member_external where external_id = 'anna'");
+eval { $late->selectrow_arrayref('select * from work.rules_settle(null, 0, ?, ?)', undef,
+    $json->encode({ mode => 'retry', job => 0 }),
+    $json->encode([{ tenant => $shop->{id}, events => [{ e => $order, m => $anna, s => 0, k => 'done' }],
+        phases => [{ orders => [], evals => [], refunds => [], earns => [{ event => $order,
+            member => $anna, wallet => $shop->{wallet}, points => 8, at => '2026-01-03T03:04:05Z',
+            rule => undef, rule_version => undef, order => undef, shares => undef }] }] }])) };
+like($@, qr/the event has its outcome/, 'it is refused');
+is($late->state, '23505', 'as a key that is taken');
+$late->rollback;
+$late->disconnect;
+is($t->value($points_of, $order), 8, 'and books nothing');
+$t->books_ok;
