@@ -13,7 +13,7 @@ use lib "$FindBin::Bin/lib";
 use Test::LoyaltyWorker;
 use Test::More;
 
-my $t = Test::LoyaltyWorker->new(plan => 13, worker => { rules_slots => 2 });
+my $t = Test::LoyaltyWorker->new(plan => 14, worker => { rules_slots => 2 });
 my $shop = $t->shop('acme');
 my $json = JSON::XS->new->canonical;
 my $points_of = 'select coalesce(sum(points), 0) from loyalty.entry where event_id = ?';
@@ -71,3 +71,12 @@ $late->rollback;
 $late->disconnect;
 is($t->value($points_of, $order), 8, 'and books nothing');
 $t->books_ok;
+
+# had the refund been booked twice, its outcome would tell of one
+my $dbh = $t->dbh;
+$dbh->begin_work;
+$dbh->do(q{update loyalty.event_outcome set detail = detail || '{"points": 10}'
+    where event_id = ?}, undef, $refund);
+is_deeply($t->sql('select invariant, detail from ops.audit()'),
+    [['refund.points', 'told 10, taken back 5']], 'an audit sees what a refund did not tell');
+$dbh->rollback;

@@ -288,6 +288,16 @@ begin
              where e.tenant_id = p_tenant and e.event_id is not null) e
       left join loyalty.event_outcome o on o.tenant_id = p_tenant and o.event_id = e.event_id
      where o.status is distinct from 'processed';
+    return query
+    select 'refund.points', o.event_id::text,
+           format('told %s, taken back %s', o.detail->>'points', coalesce(n.points, 0))
+      from loyalty.event_outcome o
+      left join (select e.event_id, -sum(e.points) as points
+                   from loyalty.entry e
+                  where e.tenant_id = p_tenant and e.type in (4, 7) and e.event_id is not null
+                  group by 1) n on n.event_id = o.event_id
+     where o.tenant_id = p_tenant and o.status = 'processed' and o.detail ? 'points'
+       and (o.detail->>'points')::bigint is distinct from coalesce(n.points, 0);
 
     -- answers are stored in the commit that made them
     return query
