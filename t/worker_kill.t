@@ -18,6 +18,7 @@ use Time::HiRes qw(sleep time);
 my $long = $ENV{LOYALTY_LONG};
 my $seed = $ENV{LOYALTY_SEED} // time % 100000;
 my $members = 60;
+my $patience = $long ? 300 : 120;
 
 my $t = Test::LoyaltyWorker->new(plan => 35, worker => {
     rules_slots => 2, lease => '1500ms', beat => '200ms', restart_max => '500ms',
@@ -88,12 +89,19 @@ sub client {
     close $log or die "$dir/load.$name: $!\n";
 }
 
+# clients that have begun; their pids
+sub clients {
+    my ($name, $seconds) = @_;
+    my @pids = map { load("$name$_", $seconds) } 1 .. 2;
+    $t->wait_for(sub { 2 == grep { -s "$dir/load.$name$_" } 1 .. 2 }, 20, 'clients send');
+    return @pids;
+}
+
 # the load with a fault in its midst; returns ms until events are processed
 # again after the last fault
 sub under_load {
     my ($name, $seconds, $fault) = @_;
-    my @pids = map { load("$name$_", $seconds) } 1 .. 2;
-    sleep 0.3;
+    my @pids = clients($name, $seconds);
     my $end = time + $seconds - 0.6;
     my $since = time;
     while (time < $end) {
@@ -112,7 +120,7 @@ sub under_load {
         waitpid $_, 0;
         is($?, 0, "$name: all was accepted");
     }
-    $t->settled(60);
+    $t->settled($patience);
     diag sprintf '%s: processed again %d ms after the last fault', $name, 1000 * $recovered;
     return 1000 * $recovered;
 }
@@ -216,8 +224,7 @@ my $owner = sub { [map { $_->[0] } @{ $t->sql('select distinct w.pid from loyalt
     . ' join loyalty.worker w using (worker_id) where s.expires_at > clock_timestamp()') }] };
 $t->wait_for(sub { @{ $owner->() } == 2 }, 10, 'both slots own shards');
 my ($stopped) = @{ $owner->() };
-my @pids = map { load("stop$_", $for) } 1 .. 2;
-sleep 0.3;
+my @pids = clients('stop', $for);
 kill STOP => $stopped;
 my $began = time;
 $t->wait_for(sub { my $o = $owner->(); @$o == 1 && $o->[0] != $stopped
@@ -229,7 +236,7 @@ for (@pids) {
     waitpid $_, 0;
     is($?, 0, 'stopped: all was accepted');
 }
-$t->settled(60);
+$t->settled($patience);
 check('a slot stopped past its lease');
 $t->wait_for(sub { @{ $owner->() } == 2 }, 20, 'both slots own shards again');
 pass('and it is given shards again');
