@@ -184,20 +184,14 @@ commands_answer(lane_t *lane, ly_str_t kind, ly_str_t document,
 static ly_err_t
 commands_refused(lane_t *lane, ly_str_t *params, db_rows_t *done)
 {
-    ly_err_t  err;
-
     lane->stats->failures++;
     lane_fault(lane, "command cannot be settled");
     db_rollback(lane->db);
-
-    err = db_begin(lane->db);
-    if (err != LY_OK) {
-        return err;
-    }
+    db_begin(lane->db);
 
     params[2] = ly_str("{\"status\":500,\"code\":\"internal\"}");
 
-    return db_call(lane->db, lane->arena, &call_settle, params, done);
+    return db_call_commit(lane->db, lane->arena, &call_settle, params, done);
 }
 
 
@@ -212,12 +206,9 @@ commands_turn(lane_t *lane, int64_t *wait_ms)
     began = clock_mono_us();
     *wait_ms = lane->conf->poll_ms;
 
-    err = db_begin(lane->db);
+    db_begin(lane->db);
 
-    if (err == LY_OK) {
-        err = db_call(lane->db, lane->arena, &call_claim, &lane->id_text,
-                      &rows);
-    }
+    err = db_call(lane->db, lane->arena, &call_claim, &lane->id_text, &rows);
 
     if (err == LY_OK && rows.rows == 0) {
         return db_commit(lane->db);
@@ -232,15 +223,12 @@ commands_turn(lane_t *lane, int64_t *wait_ms)
     }
 
     if (err == LY_OK) {
-        err = db_call(lane->db, lane->arena, &call_settle, params, &done);
+        err = db_call_commit(lane->db, lane->arena, &call_settle, params,
+                             &done);
 
         if (err == LY_DENIED) {
             err = commands_refused(lane, params, &done);
         }
-    }
-
-    if (err == LY_OK) {
-        err = db_commit(lane->db);
     }
 
     if (err != LY_OK) {

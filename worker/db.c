@@ -2,6 +2,10 @@
  * The only file of the daemon that includes libpq.  Calls are sent without
  * blocking and waited for with poll(), so that a server that went silent costs
  * a deadline, not the process.
+ *
+ * A connection is in pipeline mode always.  What belongs to a call, the begin
+ * before it and the commit behind it, goes out with it and ends with one Sync:
+ * where one fails, the server skips the rest.
  */
 
 #include "db.h"
@@ -22,6 +26,25 @@
 
 #define DB_STATEMENTS_MAX  48
 #define DB_TEXT_MAX        512
+#define DB_STEPS_MAX       4
+
+
+typedef enum {
+    DB_STEP_BEGIN,
+    DB_STEP_PREPARE,
+    DB_STEP_CALL,
+    DB_STEP_COMMIT,
+    DB_STEP_COMMAND
+} db_step_e;
+
+
+/* what is sent up to one Sync, in order */
+typedef struct {
+    db_step_e  steps[DB_STEPS_MAX];
+    size_t     n;
+    PGresult  *rows;
+    bool       failed;
+} db_trip_t;
 
 
 struct db_s {
@@ -29,6 +52,7 @@ struct db_s {
     char             *conninfo;
     char             *application;
     int64_t           timeout_ms;
+    bool              begin;            /* due with the next call */
     bool              in_transaction;
     const db_call_t  *prepared[DB_STATEMENTS_MAX];
     size_t            n;
@@ -78,6 +102,7 @@ db_disconnect(db_t *db)
     }
 
     db->n = 0;
+    db->begin = false;
     db->in_transaction = false;
 }
 
@@ -197,7 +222,8 @@ db_where(db_t *db, const char *context)
 }
 
 
-static ly_err_t
+/* the first fault of a trip is the one that counts */
+static void
 db_refused(db_t *db, const PGresult *res)
 {
     db_copy(db->fault.sqlstate, sizeof(db->fault.sqlstate),
@@ -207,12 +233,6 @@ db_refused(db_t *db, const PGresult *res)
     db_copy(db->fault.message, sizeof(db->fault.message),
             PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY));
     db_where(db, PQresultErrorField(res, PG_DIAG_CONTEXT));
-
-    if (PQstatus(db->conn) != CONNECTION_OK) {
-        return db_lost(db, "connection lost");
-    }
-
-    return db_passes(db->fault.sqlstate) ? LY_TEMP : LY_DENIED;
 }
 
 
@@ -266,79 +286,162 @@ db_flush(db_t *db, int64_t deadline_us)
 }
 
 
-/* the last result of what was sent; others are dropped */
 static ly_err_t
-db_result(db_t *db, PGresult **out)
+db_step(db_t *db, db_trip_t *trip, db_step_e step, int sent)
 {
-    int64_t    deadline;
-    ly_err_t   err;
-    PGresult  *res, *last;
-
-    deadline = clock_mono_us() + db->timeout_ms * 1000;
-    last = NULL;
-
-    err = db_flush(db, deadline);
-    if (err != LY_OK) {
-        return err;
+    if (sent == 0) {
+        return db_lost(db, "connection lost");
     }
 
-    for ( ;; ) {
-        while (PQisBusy(db->conn)) {
+    trip->steps[trip->n++] = step;
 
-            if (db_poll(db, POLLIN, deadline) != LY_OK) {
-                PQclear(last);
-                return db_lost(db, "deadline passed");
-            }
+    return LY_OK;
+}
 
-            if (PQconsumeInput(db->conn) == 0) {
-                PQclear(last);
-                return db_lost(db, "connection lost");
-            }
+
+/* one result of a step; takes it */
+static void
+db_take(db_t *db, db_trip_t *trip, const db_call_t *call, db_step_e step,
+    PGresult *res)
+{
+    switch (PQresultStatus(res)) {
+
+    case PGRES_TUPLES_OK:
+        PQclear(trip->rows);
+        trip->rows = res;
+        return;
+
+    case PGRES_COMMAND_OK:
+
+        if (step == DB_STEP_BEGIN) {
+            db->begin = false;
+            db->in_transaction = true;
+
+        } else if (step == DB_STEP_PREPARE) {
+            db->prepared[db->n++] = call;
+
+        } else if (step == DB_STEP_COMMIT) {
+            db->in_transaction = false;
         }
 
-        res = PQgetResult(db->conn);
-        if (res == NULL) {
+        break;
+
+    case PGRES_PIPELINE_ABORTED:
+        break;
+
+    default:
+
+        if (!trip->failed) {
+            trip->failed = true;
+            db_refused(db, res);
+        }
+    }
+
+    PQclear(res);
+}
+
+
+/* the next result; NULL parts two steps */
+static ly_err_t
+db_next(db_t *db, int64_t deadline_us, PGresult **res)
+{
+    while (PQisBusy(db->conn)) {
+
+        if (db_poll(db, POLLIN, deadline_us) != LY_OK) {
+            return db_lost(db, "deadline passed");
+        }
+
+        if (PQconsumeInput(db->conn) == 0) {
+            return db_lost(db, "connection lost");
+        }
+    }
+
+    *res = PQgetResult(db->conn);
+
+    return LY_OK;
+}
+
+
+/* sends the Sync and reads up to its echo; trip->rows is the caller's */
+static ly_err_t
+db_trip(db_t *db, db_trip_t *trip, const db_call_t *call)
+{
+    size_t     i;
+    int64_t    deadline;
+    ly_err_t   err;
+    PGresult  *res;
+
+    if (PQpipelineSync(db->conn) == 0) {
+        return db_lost(db, "connection lost");
+    }
+
+    deadline = clock_mono_us() + db->timeout_ms * 1000;
+    err = db_flush(db, deadline);
+    res = NULL;
+    i = 0;
+
+    while (err == LY_OK) {
+
+        err = db_next(db, deadline, &res);
+        if (err != LY_OK) {
             break;
         }
 
-        PQclear(last);
-        last = res;
+        if (res != NULL && PQresultStatus(res) == PGRES_PIPELINE_SYNC) {
+            PQclear(res);
+            break;
+        }
+
+        /* libpq and we no longer agree on what was sent */
+        if (i >= trip->n) {
+            PQclear(res);
+            err = db_lost(db, "no echo of the Sync");
+            break;
+        }
+
+        if (res == NULL) {
+            i++;
+            continue;
+        }
+
+        db_take(db, trip, call, trip->steps[i], res);
+
+        if (PQstatus(db->conn) != CONNECTION_OK) {
+            err = db_lost(db, "connection lost");
+        }
     }
 
-    if (last == NULL) {
-        return db_lost(db, "no answer");
+    if (err == LY_OK && trip->failed) {
+        err = db_passes(db->fault.sqlstate) ? LY_TEMP : LY_DENIED;
     }
 
-    switch (PQresultStatus(last)) {
-
-    case PGRES_COMMAND_OK:
-    case PGRES_TUPLES_OK:
-        *out = last;
-        return LY_OK;
-
-    default:
-        err = db_refused(db, last);
-        PQclear(last);
-        return err;
+    if (err != LY_OK) {
+        PQclear(trip->rows);
+        trip->rows = NULL;
     }
+
+    return err;
 }
 
 
 static ly_err_t
-db_command(db_t *db, const char *text)
+db_command(db_t *db, const char *text, db_step_e step)
 {
     ly_err_t   err;
-    PGresult  *res;
+    db_trip_t  trip;
 
     db_fault_clear(db, text);
+    memset(&trip, 0, sizeof(db_trip_t));
 
-    if (db->conn == NULL || PQsendQuery(db->conn, text) == 0) {
-        return db_lost(db, "connection lost");
+    if (db->conn == NULL) {
+        return db_lost(db, "not connected");
     }
 
-    err = db_result(db, &res);
+    err = db_step(db, &trip, step,
+                  PQsendQueryParams(db->conn, text, 0, NULL, NULL, NULL, NULL,
+                                    0));
     if (err == LY_OK) {
-        PQclear(res);
+        err = db_trip(db, &trip, NULL);
     }
 
     return err;
@@ -413,7 +516,9 @@ db_connect(db_t *db)
 
     (void) PQsetNoticeReceiver(db->conn, db_notice, NULL);
 
-    if (PQsetnonblocking(db->conn, 1) != 0) {
+    if (PQsetnonblocking(db->conn, 1) != 0
+        || PQenterPipelineMode(db->conn) != 1)
+    {
         return db_lost(db, "cannot be made non-blocking");
     }
 
@@ -423,13 +528,11 @@ db_connect(db_t *db)
 
 /* select * from name($1, ..., $n) */
 static ly_err_t
-db_prepare(db_t *db, const db_call_t *call)
+db_prepare(db_t *db, db_trip_t *trip, const db_call_t *call)
 {
-    size_t      i;
-    ly_buf_t    b;
-    PGresult   *res;
-    ly_err_t    err;
-    char        text[DB_TEXT_MAX];
+    size_t    i;
+    ly_buf_t  b;
+    char      text[DB_TEXT_MAX];
 
     for (i = 0; i < db->n; i++) {
         if (db->prepared[i] == call) {
@@ -462,19 +565,8 @@ db_prepare(db_t *db, const db_call_t *call)
         return LY_FATAL;
     }
 
-    if (PQsendPrepare(db->conn, call->name, text, 0, NULL) == 0) {
-        return db_lost(db, "connection lost");
-    }
-
-    err = db_result(db, &res);
-    if (err != LY_OK) {
-        return err;
-    }
-
-    PQclear(res);
-    db->prepared[db->n++] = call;
-
-    return LY_OK;
+    return db_step(db, trip, DB_STEP_PREPARE,
+                   PQsendPrepare(db->conn, call->name, text, 0, NULL));
 }
 
 
@@ -496,18 +588,13 @@ db_stale(const db_t *db)
 
 static ly_err_t
 db_send(db_t *db, ly_arena_t *a, const db_call_t *call,
-    const ly_str_t *params, PGresult **res)
+    const ly_str_t *params, bool commit, db_trip_t *trip)
 {
     int          lengths[DB_PARAMS_MAX];
     size_t       i;
     ly_str_t     copy;
     ly_err_t     err;
     const char  *values[DB_PARAMS_MAX];
-
-    err = db_prepare(db, call);
-    if (err != LY_OK) {
-        return err;
-    }
 
     for (i = 0; i < call->n; i++) {
         lengths[i] = 0;
@@ -526,23 +613,41 @@ db_send(db_t *db, ly_arena_t *a, const db_call_t *call,
         values[i] = (const char *) copy.data;
     }
 
-    if (PQsendQueryPrepared(db->conn, call->name, (int) call->n, values,
-                            lengths, NULL, 0)
-        == 0)
-    {
-        return db_lost(db, "connection lost");
+    memset(trip, 0, sizeof(db_trip_t));
+    err = LY_OK;
+
+    if (db->begin) {
+        err = db_step(db, trip, DB_STEP_BEGIN,
+                      PQsendQueryParams(db->conn, "begin", 0, NULL, NULL, NULL,
+                                        NULL, 0));
     }
 
-    return db_result(db, res);
+    if (err == LY_OK) {
+        err = db_prepare(db, trip, call);
+    }
+
+    if (err == LY_OK) {
+        err = db_step(db, trip, DB_STEP_CALL,
+                      PQsendQueryPrepared(db->conn, call->name, (int) call->n,
+                                          values, lengths, NULL, 0));
+    }
+
+    if (err == LY_OK && commit) {
+        err = db_step(db, trip, DB_STEP_COMMIT,
+                      PQsendQueryParams(db->conn, "commit", 0, NULL, NULL,
+                                        NULL, NULL, 0));
+    }
+
+    return err == LY_OK ? db_trip(db, trip, call) : err;
 }
 
 
-ly_err_t
-db_call(db_t *db, ly_arena_t *a, const db_call_t *call,
-    const ly_str_t *params, db_rows_t *rows)
+static ly_err_t
+db_ask(db_t *db, ly_arena_t *a, const db_call_t *call, const ly_str_t *params,
+    bool commit, db_rows_t *rows)
 {
     ly_err_t   err;
-    PGresult  *res;
+    db_trip_t  trip;
 
     db_fault_clear(db, call->name);
     rows->res = NULL;
@@ -552,15 +657,15 @@ db_call(db_t *db, ly_arena_t *a, const db_call_t *call,
         return db_lost(db, "not connected");
     }
 
-    err = db_send(db, a, call, params, &res);
+    err = db_send(db, a, call, params, commit, &trip);
 
     if (err == LY_DENIED && db_stale(db) && !db->in_transaction) {
-        err = db_command(db, "deallocate all");
+        err = db_command(db, "deallocate all", DB_STEP_COMMAND);
 
         if (err == LY_OK) {
             db->n = 0;
             db_fault_clear(db, call->name);
-            err = db_send(db, a, call, params, &res);
+            err = db_send(db, a, call, params, commit, &trip);
         }
     }
 
@@ -568,39 +673,51 @@ db_call(db_t *db, ly_arena_t *a, const db_call_t *call,
         return err;
     }
 
-    err = ly_arena_cleanup(a, db_clear, res);
+    /* a function gives rows, if none */
+    if (trip.rows == NULL) {
+        return db_lost(db, "no answer");
+    }
+
+    err = ly_arena_cleanup(a, db_clear, trip.rows);
     if (err != LY_OK) {
-        PQclear(res);
+        PQclear(trip.rows);
         return err;
     }
 
-    rows->res = res;
-    rows->rows = (size_t) PQntuples(res);
+    rows->res = trip.rows;
+    rows->rows = (size_t) PQntuples(trip.rows);
 
     return LY_OK;
 }
 
 
 ly_err_t
+db_call(db_t *db, ly_arena_t *a, const db_call_t *call,
+    const ly_str_t *params, db_rows_t *rows)
+{
+    return db_ask(db, a, call, params, false, rows);
+}
+
+
+ly_err_t
+db_call_commit(db_t *db, ly_arena_t *a, const db_call_t *call,
+    const ly_str_t *params, db_rows_t *rows)
+{
+    return db_ask(db, a, call, params, true, rows);
+}
+
+
+void
 db_begin(db_t *db)
 {
-    ly_err_t  err;
-
-    err = db_command(db, "begin");
-    if (err == LY_OK) {
-        db->in_transaction = true;
-    }
-
-    return err;
+    db->begin = true;
 }
 
 
 ly_err_t
 db_commit(db_t *db)
 {
-    db->in_transaction = false;
-
-    return db_command(db, "commit");
+    return db_command(db, "commit", DB_STEP_COMMIT);
 }
 
 
@@ -614,9 +731,10 @@ db_rollback(db_t *db)
     }
 
     fault = db->fault;
+    db->begin = false;
     db->in_transaction = false;
 
-    if (db_command(db, "rollback") != LY_OK) {
+    if (db_command(db, "rollback", DB_STEP_COMMAND) != LY_OK) {
         db_disconnect(db);
     }
 
@@ -624,7 +742,7 @@ db_rollback(db_t *db)
     if (db->conn != NULL && (strcmp(fault.sqlstate, "0A000") == 0
                              || strcmp(fault.sqlstate, "26000") == 0))
     {
-        if (db_command(db, "deallocate all") == LY_OK) {
+        if (db_command(db, "deallocate all", DB_STEP_COMMAND) == LY_OK) {
             db->n = 0;
 
         } else {

@@ -67,8 +67,16 @@ int db_socket(const db_t *db);
 ly_must_check ly_err_t db_call(db_t *db, ly_arena_t *a, const db_call_t *call,
     const ly_str_t *params, db_rows_t *rows);
 
-/* a transaction over several calls; commit's LY_TEMP leaves it unknown */
-ly_must_check ly_err_t db_begin(db_t *db);
+/*
+ * A transaction over several calls: opened with the next one, closed behind
+ * the last one, so that neither costs a trip of its own.  A commit whose
+ * connection is lost is unknown.
+ */
+void db_begin(db_t *db);
+ly_must_check ly_err_t db_call_commit(db_t *db, ly_arena_t *a,
+    const db_call_t *call, const ly_str_t *params, db_rows_t *rows);
+
+/* closes it without a call */
 ly_must_check ly_err_t db_commit(db_t *db);
 
 /* also when the connection is gone; never fails: it closes if it must */

@@ -280,6 +280,7 @@ rules_cursor(rules_t *rules, batch_t *batch, ly_str_t *out)
 }
 
 
+/* committed, if it is LY_OK */
 static ly_err_t
 rules_settle(lane_t *lane, batch_t *batch, ly_str_t cursor, db_rows_t *rows)
 {
@@ -298,7 +299,7 @@ rules_settle(lane_t *lane, batch_t *batch, ly_str_t cursor, db_rows_t *rows)
         return err;
     }
 
-    return db_call(lane->db, lane->arena, &call_settle, params, rows);
+    return db_call_commit(lane->db, lane->arena, &call_settle, params, rows);
 }
 
 
@@ -393,15 +394,11 @@ rules_retry(lane_t *lane, bool *found)
     rules = lane->data;
     *found = false;
 
-    err = db_begin(lane->db);
-    if (err != LY_OK) {
-        return err;
-    }
-
     params[0] = lane->id_text;
     params[1] = rules_int(lane->arena, rules->token);
     params[2] = ly_buf_view(&rules->shards);
 
+    db_begin(lane->db);
     err = db_call(lane->db, lane->arena, &call_retry, params, &rows);
 
     if (err != LY_OK) {
@@ -441,10 +438,6 @@ rules_retry(lane_t *lane, bool *found)
 
     if (err == LY_OK) {
         err = rules_settle(lane, &batch, cursor, &done);
-    }
-
-    if (err == LY_OK) {
-        err = db_commit(lane->db);
     }
 
     if (err == LY_OK) {
@@ -611,11 +604,8 @@ rules_batch(lane_t *lane, batch_t *batch)
         params[4].data = NULL;
     }
 
-    err = db_begin(lane->db);
-
-    if (err == LY_OK) {
-        err = db_call(lane->db, lane->arena, &call_context, params, &rows);
-    }
+    db_begin(lane->db);
+    err = db_call(lane->db, lane->arena, &call_context, params, &rows);
 
     if (err == LY_OK) {
         err = batch_read(batch, &rows);
@@ -644,17 +634,9 @@ rules_batch(lane_t *lane, batch_t *batch)
         err = rules_cursor(rules, batch, &cursor);
     }
 
+    /* a lost connection leaves it unknown: the cursors know */
     if (err == LY_OK) {
         err = rules_settle(lane, batch, cursor, &done);
-    }
-
-    if (err == LY_OK) {
-        err = db_commit(lane->db);
-
-        /* committed or not: the cursors know */
-        if (err != LY_OK) {
-            ly_buf_reset(&rules->since);
-        }
     }
 
     if (err == LY_OK) {
