@@ -87,7 +87,7 @@ static const config_option_t  config_options[] = {
     { "zoneinfo", CONFIG_TEXT, at(zoneinfo), 0, 0, "/usr/share/zoneinfo",
       false, "folder of the time zone database" },
 
-    { "rules_slots", CONFIG_NUMBER, at(rules_slots), 0, CONFIG_SLOTS_MAX, "1",
+    { "rules_slots", CONFIG_NUMBER, at(rules_slots), 0, CONFIG_SLOTS_MAX, "2",
       false, "processes that evaluate events" },
 
     { "commands_slots", CONFIG_NUMBER, at(commands_slots), 0,

@@ -42,6 +42,8 @@ typedef struct {
     int64_t         sync_us;
     int64_t         retry_us;
     int64_t         began_us;       /* the last turn; 0: its batch was full */
+    bool            full;               /* a batch since the last beat was */
+    bool            pressed;            /* as the last beat said */
     int64_t         limit;              /* of the next batch */
     int64_t         tries;              /* failures in a row at limit 1 */
     ly_uuid_t       poison;
@@ -51,7 +53,7 @@ typedef struct {
 } rules_t;
 
 
-static const db_call_t  call_take = { "work.shards_take", 2 };
+static const db_call_t  call_take = { "work.shards_take", 3 };
 static const db_call_t  call_context = { "work.rules_context", 5 };
 static const db_call_t  call_settle = { "work.rules_settle", 4 };
 static const db_call_t  call_sync = { "work.cursor_sync", 3 };
@@ -161,7 +163,7 @@ rules_beat(lane_t *lane)
 {
     int64_t     token;
     ly_err_t    err;
-    ly_str_t    params[2], shards;
+    ly_str_t    params[3], shards;
     rules_t    *rules;
     db_rows_t   rows;
     size_t      i;
@@ -170,11 +172,15 @@ rules_beat(lane_t *lane)
 
     params[0] = lane->id_text;
     params[1] = rules_int(lane->arena, lane->conf->lease_ms);
+    params[2] = rules->full ? ly_str("true") : ly_str("false");
 
     err = db_call(lane->db, lane->arena, &call_take, params, &rows);
     if (err != LY_OK) {
         return err;
     }
+
+    rules->pressed = rules->full;
+    rules->full = false;
 
     token = db_int(&rows, 0, 0);
     shards = db_text(&rows, 0, 1);
@@ -749,6 +755,15 @@ rules_turn(lane_t *lane, int64_t *wait_ms)
 
     if (!batch.drained) {
         rules->began_us = 0;
+    }
+
+    /* more waits than one slot takes at once: the others hear of it now */
+    if (batch.done >= (size_t) lane->conf->rules_batch) {
+        rules->full = true;
+
+        if (!rules->pressed) {
+            lane->beat_us = 0;
+        }
     }
 
     return LY_OK;

@@ -1,6 +1,6 @@
 \ir prelude.psql
 begin;
-select plan(17);
+select plan(21);
 
 -- sets of transactions
 select is(loyalty.snapshot_pass('10:10:', '20:20:', '15')::text, '15:15:', 'everything below a transaction');
@@ -35,14 +35,19 @@ select is((select count(*) from fault), 0::bigint, 'as defined, over random snap
 insert into loyalty.worker (worker_id, host, pid, version) values
     ('01900000-0000-7000-8000-0000000000a1', 'h', 1, '1'), ('01900000-0000-7000-8000-0000000000a2', 'h', 2, '1');
 select pg_advisory_lock(7402, loyalty.worker_key('01900000-0000-7000-8000-0000000000a1')) as _ \gset
-select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a1', 10000)), 256, 'one slot owns all');
+select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a1', 10000, false)), 256, 'one slot owns all');
 select pg_advisory_lock(7402, loyalty.worker_key('01900000-0000-7000-8000-0000000000a2')) as _ \gset
-select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000)), 0, 'a second one waits until the first gives');
-select is((select token from work.shards_take('01900000-0000-7000-8000-0000000000a1', 10000)), 1::bigint, 'the token stays when shards go');
-select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000)), 128, 'then each has half');
+select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000, false)), 0, 'a second one has nothing to do');
+select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a1', 10000, false)), 256, 'while all is calm');
+select is((select token from work.shards_take('01900000-0000-7000-8000-0000000000a1', 10000, true)), 1::bigint, 'under pressure the first gives half, the token stays');
+select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000, false)), 128, 'then each has half');
 select is((select count(distinct token) from loyalty.shard_lease where worker_id is not null), 2::bigint, 'and a token of its own');
+update loyalty.worker set pressed_at = '-infinity';
+select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000, false)), 0, 'calm again: the second gives its half');
+select is((select count(distinct token) from loyalty.shard_lease where worker_id = '01900000-0000-7000-8000-0000000000a1'), 1::bigint, 'to the first, which has all under one token');
+select is((select token from work.shards_take('01900000-0000-7000-8000-0000000000a1', 10000, false)), 3::bigint, 'and a new one');
 select pg_advisory_unlock(7402, loyalty.worker_key('01900000-0000-7000-8000-0000000000a1')) as _ \gset
-select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000)), 256, 'the dead one''s go to the living');
+select is((select cardinality(shards) from work.shards_take('01900000-0000-7000-8000-0000000000a2', 10000, false)), 256, 'the dead one''s go to the living');
 select is((select kind from work.rules_context('01900000-0000-7000-8000-0000000000a1', 1, '{0}', 10, null)), 'lost', 'who lost them is told so');
 select * from finish();
 rollback;

@@ -72,11 +72,17 @@ begin
 end $$;
 comment on function work.worker_stop(uuid) is 'the end of a worker process: its shards are free';
 
--- Shares the 256 shards out over the rules slots that live, and says which are p_worker's.
+-- the older form; who still calls it gets this one
+drop function if exists work.shards_take(uuid, int);
+
+-- Shares the 256 shards out over the rules slots that live, and says which are p_worker's. The
+-- oldest slot has them all, for one large batch costs less than two small ones; while a slot says
+-- that more waits than one batch takes (p_pressed), and five seconds longer, all have as many.
 -- token: fences what an earlier owner began; it changes whenever shards are gained, and what the
 -- slot remembers about its place in the log is void then.
--- Locks: advisory 7403, advisory 7404 exclusive if anything moves. Writes: shard_lease.
-create or replace function work.shards_take(p_worker uuid, p_lease_ms int)
+-- Locks: advisory 7403, advisory 7404 exclusive if anything moves. Writes: worker, shard_lease.
+create or replace function work.shards_take(p_worker uuid, p_lease_ms int,
+    p_pressed boolean default false)
 returns table (token bigint, shards smallint[])
 language plpgsql security definer set search_path = '' set app.tenant_id = ''
 set enable_hashjoin = off as $$
@@ -85,6 +91,7 @@ declare
     v_lease interval := make_interval(secs => p_lease_ms / 1000.0);
     v_keys int[] := loyalty.workers_alive(7402);
     v_live uuid[];
+    v_spread boolean;
     v_free smallint[];
     v_mine smallint[];
     v_want int;
@@ -92,8 +99,12 @@ declare
     v_ends timestamptz;
 begin
     perform pg_catalog.pg_advisory_xact_lock(7403, 0);
-    select array_agg(w.worker_id)
-      into v_live
+    if p_pressed then
+        update loyalty.worker w set pressed_at = v_now where w.worker_id = p_worker;
+    end if;
+    select array_agg(w.worker_id order by w.worker_id),
+           bool_or(w.pressed_at > v_now - interval '5 seconds')
+      into v_live, v_spread
       from loyalty.worker w
      where w.worker_id = p_worker
         or (loyalty.worker_key(w.worker_id) = any (v_keys) and w.beat_at > v_now - v_lease);
@@ -106,9 +117,19 @@ begin
       into v_mine, v_free, v_ends, v_token
       from loyalty.shard_lease s;
     v_mine := coalesce(v_mine, '{}');
-    v_want := ceil(256.0 / cardinality(v_live));
+    v_want := case when v_spread then ceil(256.0 / cardinality(v_live))
+                   when p_worker = v_live[1] then 256
+                   else 0 end;
 
-    if cardinality(v_mine) > v_want then
+    if v_want = 0 and v_mine <> '{}' then
+        -- handed over, not left lying until the next beat: the new token tells its owner
+        perform pg_catalog.pg_advisory_xact_lock(7404, 0);
+        update loyalty.shard_lease s
+           set worker_id = v_live[1], expires_at = v_now + v_lease,
+               token = (select max(x.token) + 1 from loyalty.shard_lease x)
+         where s.worker_id = v_live[1] or s.shard = any (v_mine);
+        v_mine := '{}';
+    elsif cardinality(v_mine) > v_want then
         perform pg_catalog.pg_advisory_xact_lock(7404, 0);
         update loyalty.shard_lease s
            set worker_id = null, expires_at = '-infinity'
@@ -130,7 +151,7 @@ begin
     end if;
     return query select coalesce(v_token, 0), v_mine;
 end $$;
-comment on function work.shards_take(uuid, int) is
+comment on function work.shards_take(uuid, int, boolean) is
     'a fair share of the shards for a slot of the rules lane';
 
 -- Forgets processes that ended without saying so; their shards and jobs are free. Holds the lock of
