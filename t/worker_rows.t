@@ -44,8 +44,9 @@ my $start = sub {
     return eval { $back->selectrow_array('select work.worker_start(?, ?, ?, 1, ?)', undef, $row,
         'jobs', 'here', '1') } // $back->state;
 };
-$t->wait_for(sub { $t->value("select count(*) from pg_locks where locktype = 'advisory'"
-    . ' and classid = 7401') == 0 }, 10, 'their sessions are gone');
+my $gone = sub { $t->value("select count(*) from pg_locks where locktype = 'advisory'"
+    . ' and classid = 7401') == 0 };
+$t->wait_for($gone, 10, 'their sessions are gone');
 
 is(($reaper->selectrow_array('select work.workers_reap()'))[0], $old, 'all are taken for dead');
 is($start->(), '55P03', 'one that comes back meanwhile is refused');
@@ -57,6 +58,7 @@ $reaper->commit;
 is($t->value('select count(*) from loyalty.worker'), 1, 'its row stays');
 is(($back->selectrow_array('select work.worker_beat(?)', undef, $row))[0], 1, 'it beats');
 $back->disconnect;
+$t->wait_for($gone, 10, 'its session is gone');
 is(($reaper->selectrow_array('select work.workers_reap()'))[0], 1, 'until its session ends');
 $reaper->commit;
 $reaper->disconnect;
