@@ -14,7 +14,7 @@
 
 #define NGX_LOYALTY_PG_CONNECT_TIMEOUT  5000            /* ms */
 #define NGX_LOYALTY_PG_BACKOFF_MIN      100
-#define NGX_LOYALTY_PG_BACKOFF_MAX      3200
+#define NGX_LOYALTY_PG_BACKOFF_MAX      800
 #define NGX_LOYALTY_PG_NAME             80
 #define NGX_LOYALTY_PG_KEYWORDS         64
 

@@ -170,13 +170,21 @@ $calm->();
         my $more;
         eval {
             $t->wait_for(sub {
-                $more = $t->balance($member)->{available} - $sum->{points}{$member};
+                my $b = $t->balance($member) or return;
+                $more = $b->{available} - $sum->{points}{$member};
                 return $more == 0 || $more == 1;
             }, 5, 'what the feed says');
-        } or push @wrong, "$member has $more more";
+        } or push @wrong, "$member has " . ($more // 'no balance,') . ' more';
     }
     is_deeply(\@wrong, [], 'the balances say so; one order more where the answer was lost');
     $t->audit_ok('the books are right');
+
+    # a process that nobody asked meanwhile connects again within a second
+    my $since = time;
+    $t->wait_for(sub {
+        $since = time if $t->api(GET => '/v1/programs')->{status} != 200;
+        return time - $since > 2;
+    }, 60, 'every process is back');
 }
 
 # -- no room for logs: they have gaps, nothing else
