@@ -128,6 +128,13 @@ void ngx_loyalty_api_done(ngx_loyalty_api_t *api, ngx_int_t rc);
 /* sends api->problem, api->detail and api->faults; gives finalize's rc */
 ngx_int_t ngx_loyalty_api_refuse(ngx_loyalty_api_t *api);
 
+/*
+ * Ends the request that a step stopped by rc: NGX_DECLINED with the problem,
+ * anything else with 500.  As after ngx_loyalty_api_done(), nothing may be
+ * touched.
+ */
+void ngx_loyalty_api_failed(ngx_loyalty_api_t *api, ngx_int_t rc);
+
 /* sets the problem and gives NGX_DECLINED; detail is a literal or NULL */
 ngx_int_t ngx_loyalty_api_fault(ngx_loyalty_api_t *api, const char *code,
     const char *detail);

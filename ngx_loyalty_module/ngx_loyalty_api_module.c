@@ -313,6 +313,15 @@ ngx_loyalty_api_done(ngx_loyalty_api_t *api, ngx_int_t rc)
 
 
 void
+ngx_loyalty_api_failed(ngx_loyalty_api_t *api, ngx_int_t rc)
+{
+    ngx_loyalty_api_done(api, rc == NGX_DECLINED
+                         ? ngx_loyalty_api_refuse(api)
+                         : NGX_HTTP_INTERNAL_SERVER_ERROR);
+}
+
+
+void
 ngx_loyalty_api_run(ngx_loyalty_api_t *api)
 {
     ngx_int_t  rc;
@@ -337,9 +346,7 @@ ngx_loyalty_api_run(ngx_loyalty_api_t *api)
         return;
     }
 
-    ngx_loyalty_api_done(api, rc == NGX_DECLINED
-                         ? ngx_loyalty_api_refuse(api)
-                         : NGX_HTTP_INTERNAL_SERVER_ERROR);
+    ngx_loyalty_api_failed(api, rc);
 }
 
 

@@ -152,9 +152,7 @@ ngx_loyalty_body_collect(ngx_loyalty_api_t *api)
             b->pos = b->last;
 
             if (rc != NGX_OK) {
-                ngx_loyalty_api_done(api, rc == NGX_DECLINED
-                                     ? ngx_loyalty_api_refuse(api)
-                                     : NGX_HTTP_INTERNAL_SERVER_ERROR);
+                ngx_loyalty_api_failed(api, rc);
                 return;
             }
         }
@@ -329,9 +327,7 @@ ngx_loyalty_body_parse(ngx_loyalty_api_t *api)
                       : ngx_loyalty_body_fault(api);
 
     if (rc != NGX_OK) {
-        ngx_loyalty_api_done(api, rc == NGX_DECLINED
-                             ? ngx_loyalty_api_refuse(api)
-                             : NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_loyalty_api_failed(api, rc);
         return;
     }
 

@@ -134,9 +134,7 @@ ngx_loyalty_events_slice(ngx_loyalty_api_t *api)
         return;
     }
 
-    ngx_loyalty_api_done(api, rc == NGX_DECLINED
-                         ? ngx_loyalty_api_refuse(api)
-                         : NGX_HTTP_INTERNAL_SERVER_ERROR);
+    ngx_loyalty_api_failed(api, rc);
 }
 
 

@@ -21,7 +21,7 @@ ngx_int_t ngx_loyalty_wait(ngx_loyalty_api_t *api, ly_uuid_t *ids,
 /* the request goes away */
 void ngx_loyalty_wait_cancel(ngx_loyalty_api_t *api);
 
-/* in the call's file: left is how many ids have no outcome */
+/* of the call: left is how many ids have no outcome */
 void ngx_loyalty_wait_done(ngx_loyalty_api_t *api, ngx_uint_t left);
 
 
