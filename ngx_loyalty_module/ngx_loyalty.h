@@ -340,6 +340,9 @@ ngx_loyalty_main_conf_t *ngx_loyalty_main_conf(void);
 ngx_int_t ngx_loyalty_refuse(ngx_http_request_t *r, ngx_uint_t status,
     const char *code, ngx_str_t *detail);
 
+/* in preconfiguration: all variables of the module */
+ngx_int_t ngx_loyalty_add_variables(ngx_conf_t *cf);
+
 /* $loyalty_log */
 ngx_int_t ngx_loyalty_log_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
