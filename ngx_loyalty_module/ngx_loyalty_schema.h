@@ -110,6 +110,11 @@ void ngx_loyalty_fault_node(ngx_loyalty_faults_t *faults,
 void ngx_loyalty_fault_parameter(ngx_loyalty_faults_t *faults, ly_str_t name,
     const char *code, ly_str_t detail);
 
+/* the same with the detail "text bound.": at most 100 bytes */
+void ngx_loyalty_fault_bound(ngx_loyalty_faults_t *faults,
+    const ly_json_node_t *node, const char *code, const char *text,
+    int64_t bound);
+
 /* the code of all faults if they have one, else "value.invalid" */
 const char *ngx_loyalty_faults_code(const ngx_loyalty_faults_t *faults);
 
