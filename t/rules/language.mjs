@@ -164,6 +164,46 @@ const isRaw = (n) => n.op === 'raw';
 const comparesEach = (op, raw) => op === 'in' && raw.length === 2 && Array.isArray(raw[1])
     && raw[1].some((e) => e instanceof Map);
 
+/** The arguments of an operation and where they stand. */
+function argumentsOf(x, sent) {
+    const [[name, value]] = x;
+    const under = `${sent}/${escapePointer(name)}`;
+    const args = Array.isArray(value) ? value : [value];
+    return { args, sents: args.map((_, i) => (Array.isArray(value) ? `${under}/${i}` : under)) };
+}
+
+const arityFits = (spec, n) => (
+    n >= spec.arity[0] && n <= spec.arity[1] && !(spec.odd && n % 2 === 0));
+
+/** The name of {"var": name} without a default, else null. */
+function nameOf(x) {
+    const v = x instanceof Map && x.size === 1 ? x.get('var') : null;
+    const name = Array.isArray(v) && v.length === 1 ? v[0] : v;
+    return typeof name === 'string' ? name : null;
+}
+
+/** {"==": [{"var": name}, null]} and its kin: the var, else null. */
+function isNullForm(name, args) {
+    if ((name !== '==' && name !== '!=') || args.length !== 2 || !args.includes(null)) {
+        return null;
+    }
+    const i = args[0] === null ? 1 : 0;
+    return nameOf(args[i]) === null ? null : { name: nameOf(args[i]), i };
+}
+
+/** What builders write for a count: the list and the body, else null. */
+function countOf(x) {
+    const raw = x.get('reduce');
+    const only = (n, op, size) => (n instanceof Map && n.size === 1 && Array.isArray(n.get(op))
+        && n.get(op).length === size ? n.get(op) : null);
+    if (!Array.isArray(raw) || raw.length !== 3) { return null; }
+    const list = only(raw[0], 'filter', 2);
+    const plus = only(raw[1], '+', 2);
+    const is = (n, text) => n instanceof Num && n.text === text;
+    return list && plus && is(raw[2], '0') && plus.some((n) => is(n, '1'))
+        && plus.some((n) => nameOf(n) === 'accumulator') ? list : null;
+}
+
 /** A comparison that stands in the document as two operands only. */
 class Pair {
     constructor(raw, sents) { Object.assign(this, { raw, sents }); }
@@ -188,39 +228,84 @@ export class Checker {
         if (this.nodes === NODES_MAX + 1) { this.fault('bound.nodes', sent); }
     }
 
-    // shape: operators, arity and bounds, before any type is looked at
+    // shape: operators, arity, bounds, nulls and what must be a literal, before
+    // any type is looked at
     shape(x, sent, depth = 1) {
-        this.count(sent);
         if (depth > DEPTH_MAX) { this.fault('bound.depth', sent); return; }
         if (Array.isArray(x)) {
-            if (x.length > LIST_MAX) { this.fault('bound.list', sent); }
+            if (x.length > LIST_MAX) { this.fault('bound.list', sent); return; }
+            this.count(sent);
+            x.forEach((e, i) => this.literal(e, `${sent}/${i}`));
             return;
         }
-        if (typeof x === 'string' && Buffer.byteLength(x) > TEXT_MAX) {
-            this.fault('bound.text', sent);
+        if (!(x instanceof Map)) {
+            this.literal(x, sent);
+            this.count(sent);
+            return;
         }
-        if (!(x instanceof Map)) { return; }
         if (x.size !== 1) { this.fault('op.shape', sent); return; }
         const [[name, value]] = x;
         const op = RENAMED[name] ?? name;
-        if (name === 'var' || op === 'has' || op === 'missing') { return; }
-        if (op === '!!' || op === 'reduce' || Object.hasOwn(OPS, op)) {
-            const args = Array.isArray(value) ? value : [value];
-            if (comparesEach(op, args)) {
-                const under = `${sent}/${escapePointer(name)}`;
-                args[1].forEach((e, i) => {
-                    this.count(`${under}/1/${i}`);
-                    this.shape(args[0], `${under}/0`, depth + 2);
-                    this.shape(e, `${under}/1/${i}`, depth + 2);
-                });
-                return;
-            }
-            args.forEach((a, i) => {
-                this.shape(a, Array.isArray(value) ? `${sent}/${escapePointer(name)}/${i}`
-                    : `${sent}/${escapePointer(name)}`, depth + 1);
-            });
-        } else {
+        const { args, sents } = argumentsOf(x, sent);
+        if (name === 'reduce') {
+            const counted = countOf(x);
+            if (!counted) { this.fault('op.unknown', sent); return; }
+            this.count(sent);
+            counted.forEach((a, i) => this.shape(a, `${sents[0]}/filter/${i}`, depth + 1));
+        } else if (op === '!!' && args.length === 1) {
+            this.shape(args[0], sents[0], depth + 1);
+        } else if (op === 'var') {
+            this.shapeOfVar(args, sent);
+        } else if (!Object.hasOwn(OPS, op)) {
             this.fault('op.unknown', sent);
+        } else if ((op === 'and' || op === 'or') && Array.isArray(value) && !args.length) {
+            this.count(sent);
+        } else if (comparesEach(op, args)) {
+            this.count(sent);
+            args[1].forEach((e, i) => {
+                this.count(`${sents[1]}/${i}`);
+                this.shape(args[0], sents[0], depth + 2);
+                this.shape(e, `${sents[1]}/${i}`, depth + 2);
+            });
+        } else if (isNullForm(name, args)) {
+            this.count(sent);
+            this.count(sent);
+        } else if (!arityFits(OPS[op], args.length)) {
+            this.fault('op.arity', sent);
+        } else {
+            this.count(sent);
+            args.forEach((a, i) => {
+                if (OPS[op].quotes && (a instanceof Map || Array.isArray(a))) {
+                    this.fault('type.mismatch', sents[i]);
+                } else {
+                    this.shape(a, sents[i], depth + 1);
+                }
+            });
+        }
+    }
+
+    shapeOfVar(args, sent) {
+        if (args.length < 1 || args.length > 2) { this.fault('op.arity', sent); return; }
+        if (typeof args[0] !== 'string') {
+            this.fault(args[0] === null ? 'null.refused' : 'type.mismatch', sent);
+            return;
+        }
+        this.count(sent);
+        if (args.length === 2) {
+            this.literal(args[1], `${sent}/var/1`);
+            this.count(sent);
+        }
+    }
+
+    literal(x, sent) {
+        if (x === null) {
+            this.fault('null.refused', sent);
+        } else if (x instanceof Map || Array.isArray(x)) {
+            this.fault('type.mismatch', sent);
+        } else if (x instanceof Num && readNumber(x.text, true) === null) {
+            this.fault('literal.invalid', sent);
+        } else if (typeof x === 'string' && Buffer.byteLength(x) > TEXT_MAX) {
+            this.fault('bound.text', sent);
         }
     }
 
@@ -234,7 +319,7 @@ export class Checker {
             n = this.condition(n);
         } else if (n !== BAD) {
             if (isRaw(n)) { n = this.typed(n, this.own(n)); }
-            if (n !== BAD && !isN(n.type)) { n = this.fault('type.mismatch', sent); }
+            if (n !== BAD && (!n.type || !isN(n.type))) { n = this.fault('type.mismatch', n.sent); }
         }
         place(n, ptr);
         if (this.faults.length === before) { this.constants(n); }
@@ -249,31 +334,24 @@ export class Checker {
         }
         if (!(x instanceof Map)) { return { op: 'raw', raw: x, sent, args: [], type: null, k: 0 }; }
         const [[name, value]] = x;
-        const array = Array.isArray(value);
-        const raw = array ? value : [value];
-        const under = `${sent}/${escapePointer(name)}`;
-        const sents = raw.map((_, i) => (array ? `${under}/${i}` : under));
-        let op = RENAMED[name] ?? name;
+        const { args: raw, sents } = argumentsOf(x, sent);
+        const op = RENAMED[name] ?? name;
 
         if (op === 'var') { return this.variable(raw, sent); }
         if (op === 'has' || op === 'missing') { return this.presence(op, raw, sents, sent); }
-        if (op === '!!') {
-            return raw.length === 1 ? this.condition(this.node(raw[0], sents[0]))
-                : this.fault('op.arity', sent);
+        if (op === '!!') { return this.node(raw[0], sents[0]); }
+        if (op === 'reduce') {
+            return this.operator('count', countOf(x), [0, 1].map((i) => `${sents[0]}/filter/${i}`),
+                                 sent);
         }
-        if (op === 'reduce') { return this.reduced(raw, sents, sent); }
-        if ((op === 'and' || op === 'or') && raw.length === 0) {
+        if ((op === 'and' || op === 'or') && Array.isArray(value) && raw.length === 0) {
             return literal(true, T.bool, sent);
         }
 
-        if ((name === '==' || name === '!=') && raw.length === 2 && raw.includes(null)) {
-            const other = raw[0] === null ? raw[1] : raw[0];
-            if (other instanceof Map && other.has('var')) {
-                const v = other.get('var');
-                const names = Array.isArray(v) ? v : [v];
-                return this.presence(name === '==' ? 'missing' : 'has', names, sents, sent);
-            }
-            return this.fault('null.refused', sents[raw.indexOf(null)]);
+        const absent = isNullForm(name, raw);
+        if (absent) {
+            return this.presence(name === '==' ? 'missing' : 'has', [absent.name],
+                                 [sents[absent.i]], sent);
         }
 
         if (comparesEach(op, raw)) {
@@ -286,11 +364,6 @@ export class Checker {
 
     operator(op, raw, sents, sent) {
         const spec = OPS[op];
-        if (raw.length < spec.arity[0] || raw.length > spec.arity[1]
-            || (spec.odd && raw.length % 2 === 0))
-        {
-            return this.fault('op.arity', sent);
-        }
         const n = { op, args: [], type: null, sent, k: 0, spec };
         const type = spec.type(this, n, raw, sents);
         if (!type || n.args.includes(BAD)) { return BAD; }
@@ -308,30 +381,13 @@ export class Checker {
 
     plain(raw, sents) { return raw.map((x, i) => this.node(x, sents[i])); }
 
-    // what builders write for a count
-    reduced(raw, sents, sent) {
-        const [list, step, start] = raw;
-        const plus = step instanceof Map ? step.get('+') : null;
-        const counts = Array.isArray(plus) && plus.length === 2 && plus[0] instanceof Num
-            && plus[0].text === '1' && plus[1] instanceof Map
-            && plus[1].get('var') === 'accumulator';
-        if (raw.length !== 3 || !counts || !(start instanceof Num) || start.text !== '0'
-            || !(list instanceof Map) || !list.has('filter'))
-        {
-            return this.fault('op.unknown', sent);
-        }
-        return this.node(new Map([['count', list.get('filter')]]), sent);
-    }
-
     /** A name: the element, a field of it, or a fact. */
     lookup(name, sent) {
         const scope = this.scopes.at(-1);
         if (typeof name !== 'string') { return this.fault('type.mismatch', sent); }
         if (!name.includes('.') && name !== 'now') {
             const field = scope?.of.k === 'struct' ? scope.of.fields.get(name) : null;
-            if (scope && name === '' && scope.of.k !== 'struct') {
-                return { type: scope.of, k: 1 };
-            }
+            if (scope && name === '') { return { type: scope.of, k: 1 }; }
             if (!field) { return this.fault('fact.unknown', sent); }
             if (scope.fact) {
                 if (!this.fields.has(scope.fact)) { this.fields.set(scope.fact, new Set()); }
@@ -344,14 +400,11 @@ export class Checker {
     }
 
     variable(raw, sent) {
-        if (raw.length < 1 || raw.length > 2) { return this.fault('op.arity', sent); }
         const found = this.lookup(raw[0], sent);
         if (found === BAD) { return BAD; }
         const n = { op: 'var', name: raw[0], args: [], sent, ...found };
         if (raw.length === 2) {
-            const given = this.node(raw[1], `${sent}/var/1`);
-            const d = given === BAD || isRaw(given) ? this.typed(given, n.type)
-                : this.fault('type.mismatch', given.sent);
+            const d = this.typed(this.node(raw[1], `${sent}/var/1`), n.type);
             if (d === BAD) { return BAD; }
             n.dflt = d;
         }
@@ -359,7 +412,6 @@ export class Checker {
     }
 
     presence(op, raw, sents, sent) {
-        if (raw.length === 0) { return this.fault('op.arity', sent); }
         const refs = raw.map((name, i) => this.lookup(name, sents[i]));
         if (refs.includes(BAD)) { return BAD; }
         return { op, names: raw, refs, args: [], type: T.bool, sent, spec: OPS[op],
@@ -408,28 +460,40 @@ export class Checker {
         return this.fault('type.mismatch', sent);
     }
 
-    /** Gives nodes[from…] of n.args one type, which is returned. */
-    unify(args, allowed, from = 0, to = args.length) {
-        const some = args.slice(from, to);
-        if (some.includes(BAD)) { return null; }
-        const first = some.find((n) => n.type) ?? some.find((n) => n.raw instanceof Num)
-            ?? some.find((n) => typeof n.raw === 'boolean') ?? some[0];
-        if (first.op === 'rawlist') { this.fault('type.mismatch', first.sent); return null; }
+    /** Gives all of args one type, which is returned; null after a fault. */
+    unify(args, allowed) {
+        const isList = (n) => n.op === 'rawlist' || (n !== BAD && n.type && !COMPARABLE(n.type));
+        const of = args.filter((n) => !isList(n));
+        const lists = args.filter(isList);
+        lists.forEach((n) => this.fault('type.mismatch', n.sent));
+        if (!of.length) { return null; }
+
+        // the first that is no literal, else the first literal of a type of its
+        // own, else the first: then texts stay texts
+        const first = of.find((n) => !isRaw(n) && n.op !== 'lit')
+            ?? of.find((n) => n.op === 'lit' || typeof n.raw === 'boolean') ?? of[0];
+        if (first === BAD) { return null; }
         let type = first.type ?? this.own(first);
         if (!allowed(type)) { this.fault('type.mismatch', first.sent); return null; }
-        let good = true;
-        for (let i = from; i < to; i++) {
-            args[i] = this.typed(args[i], type);
-            if (args[i] === BAD) { good = false; continue; }
+        if (type.k === 'money') { type = moneyType(); }     // that of the first that has one
+        const open = isRaw(first) && typeof first.raw !== 'boolean';
+        let good = !lists.length;
+        args.forEach((n, i) => {
+            if (isList(n)) { return; }
+            args[i] = open ? this.alone(n, type) : this.typed(n, type);
+            if (args[i] === BAD) { good = false; return; }
             const joined = join(type, args[i].type);
-            if (!joined) { this.fault('currency.mismatch', args[i].sent); good = false; continue; }
+            if (!joined) { this.fault('currency.mismatch', args[i].sent); good = false; return; }
             type = joined;
-        }
+        });
         if (!good) { return null; }
-        if (type.k === 'decimal' && some.every((_, i) => args[from + i].type.k === 'int')) {
-            return T.int;
-        }
-        return type;
+        return type.k === 'decimal' && args.every((n) => n.type.k === 'int') ? T.int : type;
+    }
+
+    /** A literal beside nothing but literals, the first of that type. */
+    alone(n, type) {
+        return this.own(n).k === type.k ? this.typed(n, type)
+            : this.fault('type.mismatch', n.sent);
     }
 
     want(n, allowed, type) {
@@ -472,15 +536,11 @@ export class Checker {
         return n;
     }
 
-    literals(n, type = null, sents = n.items.map((_, i) => `${n.sent}/${i}`)) {
-        const items = n.items.map((x, i) => {
-            const item = this.node(x, sents[i]);
-            return item === BAD || isRaw(item) ? item : this.fault('type.mismatch', item.sent);
-        });
-        if (items.includes(BAD)) { return BAD; }
+    literals(n, type = null, read = (x, t) => this.typed(x, t)) {
+        const items = n.items.map((x, i) => this.node(x, `${n.sent}/${i}`));
         let of = type ?? T.string;
         if (type) {
-            items.forEach((_, i) => { items[i] = this.typed(items[i], type); });
+            items.forEach((_, i) => { items[i] = read(items[i], type); });
             if (items.includes(BAD)) { return BAD; }
         } else if (items.length) {
             of = this.unify(items, () => true);
@@ -613,15 +673,14 @@ function arithmetic(arity, f) {
 /** Scale and rounding that end the arguments of / and round. */
 function scaled(c, n, raw, sents, from) {
     const scale = raw[from] instanceof Num ? readNumber(raw[from].text, true) : null;
-    if (!(raw[from] instanceof Num)) { c.fault('type.mismatch', sents[from]); return false; }
-    if (!scale || scale.s || scale.m < 0n || scale.m > 12n) {
-        c.fault('value.range', sents[from]);
-        return false;
+    const known = ROUNDINGS.includes(raw[from + 1]);
+    const good = scale && !scale.s && scale.m >= 0n && scale.m <= 12n;
+    if (!good) { c.fault(scale ? 'value.range' : 'type.mismatch', sents[from]); }
+    if (!known) {
+        c.fault(typeof raw[from + 1] === 'string' ? 'value.unknown' : 'type.mismatch',
+                sents[from + 1]);
     }
-    if (!ROUNDINGS.includes(raw[from + 1])) {
-        c.fault('value.unknown', sents[from + 1]);
-        return false;
-    }
+    if (!good || !known) { return false; }
     n.scale = Number(scale.m);
     n.rounding = raw[from + 1];
     n.extra = [new Num(String(n.scale)), n.rounding];
@@ -661,12 +720,16 @@ function overList(arity, literals, bodies, type, walk, pred = false) {
 const boolBody = (c, n) => c.condition(n);
 const keyBody = (c, n) => {
     if (isRaw(n)) { return c.typed(n, c.own(n)); }
-    return n === BAD || COMPARABLE(n.type) ? n : c.fault('type.mismatch', n.sent);
+    return n === BAD || (n.type && COMPARABLE(n.type)) ? n : c.fault('type.mismatch', n.sent);
 };
 
-/** max_by and min_by. */
+/** max_by and min_by: a key has an order. */
 function extreme(sign) {
-    return overList([2, 3], false, keyBody, (n) => n.args.at(-1).type, (e, n, elements) => {
+    const bodies = (c, n, i) => {
+        const key = keyBody(c, n);
+        return i > 0 || key === BAD || ORDERED(key.type) ? key : c.fault('type.mismatch', n.sent);
+    };
+    return overList([2, 3], false, bodies, (n) => n.args.at(-1).type, (e, n, elements) => {
         let best;
         let found;
         e.each(elements, () => {
@@ -748,7 +811,7 @@ function move(sign) {
 /** tier, segment and achievement. */
 function among(name) {
     return {
-        arity: [1, LIST_MAX], pred: true, reads: true,
+        arity: [1, LIST_MAX], pred: true, reads: true, quotes: true,
         type(c, n, raw, sents) {
             n.decl = c.catalogue.facts.get(name);
             const type = typeOf(n.decl);
@@ -772,7 +835,7 @@ function among(name) {
 
 function counter(sum) {
     return {
-        arity: sum ? [3, 3] : [2, 2], reads: true,
+        arity: sum ? [3, 3] : [2, 2], reads: true, quotes: true,
         type(c, n, raw, sents) {
             const event = c.text(raw[0], sents[0],
                                  (t) => (/^[a-z0-9_.]{1,64}$/.test(t) ? t : null));
@@ -864,18 +927,20 @@ const OPS = {
             if (x === BAD || list === BAD) { return null; }
             if (list.op === 'rawlist') {
                 if (isRaw(x)) {
-                    const all = c.literals({ ...list, items: [raw[0], ...list.items] }, null,
-                                           [sents[0],
-                                            ...list.items.map((_, i) => `${list.sent}/${i}`)]);
-                    if (all === BAD) { return null; }
-                    [x] = all.items;
-                    list = { ...all, items: all.items.slice(1) };
+                    const own = c.own(x);
+                    const bool = own.k === 'bool';
+                    list = c.literals(list, own, (y, t) => (bool ? c.typed(y, t)
+                        : c.alone(y, t)));
+                    x = c.typed(x, own);
                 } else {
-                    if (!COMPARABLE(x.type)) { c.fault('type.mismatch', x.sent); return null; }
+                    if (!x.type || !COMPARABLE(x.type)) {
+                        c.fault('type.mismatch', x.sent);
+                        return null;
+                    }
                     list = c.literals(list, x.type);
                 }
             } else if (isRaw(list) ? typeof list.raw === 'string' : list.type.k === 'string') {
-                n.becomes = c.node(new Map([['contains', [raw[1], raw[0]]]]), n.sent);
+                n.becomes = c.operator('contains', [raw[1], raw[0]], [sents[1], sents[0]], n.sent);
                 return n.becomes === BAD ? null : T.bool;
             } else if (list.type?.k === 'list') {
                 x = c.typed(x, list.type.of);
@@ -949,19 +1014,21 @@ const OPS = {
     round: {
         arity: [3, 3],
         type(c, n, raw, sents) {
-            const a = c.want(c.node(raw[0], sents[0]), isN, T.decimal);
-            if (!scaled(c, n, raw, sents, 1) || a === BAD) { return null; }
-            n.args = [a];
-            return a.type.k === 'money' ? a.type : T.decimal;
+            n.args = [c.node(raw[0], sents[0])];
+            const type = c.unify(n.args, isN);
+            if (!scaled(c, n, raw, sents, 1) || !type) { return null; }
+            return type.k === 'money' ? type : T.decimal;
         },
         run: (e, n, [a]) => withCurrency(round(a, n.scale, n.rounding), a.c),
     },
     money: {
-        arity: [2, 2],
+        arity: [2, 2], quotes: true,
         type(c, n, raw, sents) {
             const v = readDecimal(raw[0]);
-            if (!v) { c.fault('literal.invalid', sents[0]); }
-            if (!isCurrency(raw[1])) { c.fault('literal.invalid', sents[1]); return null; }
+            const fault = (x, i, t) => c.fault(typeof x === t ? 'literal.invalid' : 'type.mismatch',
+                                               sents[i]);
+            if (!v) { fault(raw[0], 0, 'string'); }
+            if (!isCurrency(raw[1])) { fault(raw[1], 1, 'string'); return null; }
             if (!v) { return null; }
             n.becomes = literal({ ...v, c: raw[1] }, moneyType(raw[1]), n.sent);
             return n.becomes.type;
@@ -1060,6 +1127,12 @@ const OPS = {
     achievement: among('member.achievements'),
     count_in_window: counter(false),
     sum_in_window: counter(true),
-    has: { run: (e, n) => n.refs.map((r) => e.present(r)).every((x) => x) },
-    missing: { run: (e, n) => !n.refs.map((r) => e.present(r)).every((x) => x) },
+    has: {
+        arity: [1, Infinity], quotes: true,
+        run: (e, n) => n.refs.map((r) => e.present(r)).every((x) => x),
+    },
+    missing: {
+        arity: [1, Infinity], quotes: true,
+        run: (e, n) => !n.refs.map((r) => e.present(r)).every((x) => x),
+    },
 };

@@ -341,6 +341,7 @@ class Document {
     }
 
     whole(x, sent, min = 0n, max = I64_MAX) {
+        if (x === undefined) { return undefined; }
         const v = readInt(x);
         if (!v) { return this.fault('value.type', sent); }
         return v.m < min || v.m > max ? this.fault('value.range', sent) : v.m;
@@ -348,13 +349,15 @@ class Document {
 
     /** A number of an effect. */
     decimal(x, sent, test, places = 6) {
+        if (x === undefined) { return undefined; }
         const v = readDecimal(x);
         if (!v) { return this.fault('value.type', sent); }
         return test(v) && v.s <= places ? v : this.fault('value.range', sent);
     }
 
     oneOf(x, sent, names) {
-        return names.includes(x) ? x : this.fault('value.unknown', sent);
+        if (x === undefined || names.includes(x)) { return x; }
+        return this.fault(typeof x === 'string' ? 'value.unknown' : 'value.type', sent);
     }
 
     names(x, sent) {
@@ -378,7 +381,8 @@ class Document {
         const t = this.object(x, '/trigger', ['event'], ['sources']);
         if (!t) { return null; }
         const event = t.get('event');
-        if (event !== undefined && !/^[a-z0-9_.]{1,64}$/.test(event)) {
+        if (event !== undefined
+            && (typeof event !== 'string' || !/^[a-z0-9_.]{1,64}$/.test(event))) {
             this.fault('value.type', '/trigger/event');
         }
         return { event, sources: this.names(t.get('sources'), '/trigger/sources') };
@@ -426,15 +430,12 @@ class Document {
     effect(x, i, document) {
         const sent = `/effects/${i}`;
         const members = { fixed: [['points'], []], rate: [['points', 'per'], ['of', 'where']],
-                          line_bonus: [['points'], ['where', 'per']], table: [['of', 'steps'], []],
+                          line_bonus: [['points'], ['where', 'per']], table: [['steps'], ['of']],
                           multiplier: [['factor'], []] };
         if (!(x instanceof Map)) { this.fault('value.type', sent); return null; }
         const type = x.get('type');
         if (type === undefined) { this.fault('member.required', sent); return null; }
-        if (!Object.hasOwn(members, type)) {
-            this.fault('value.unknown', `${sent}/type`);
-            return null;
-        }
+        if (this.oneOf(type, `${sent}/type`, Object.keys(members)) === undefined) { return null; }
         this.object(x, sent, ['type', 'wallet', ...members[type][0]],
                     ['rounding', ...members[type][1]]);
         const wallet = x.get('wallet');
@@ -456,6 +457,9 @@ class Document {
             eff.per = this.oneOf(x.get('per') ?? 'line', `${sent}/per`, ['line', 'unit']);
         }
         if (type === 'table') { this.steps(eff, x.get('steps'), `${sent}/steps`); }
+        if (type === 'rate' && x.has('of') && x.has('where')) {
+            this.fault('member.unknown', `${sent}/where`);
+        }
         if ((type === 'rate' && x.has('where')) || type === 'line_bonus') {
             const list = { op: 'var', decl: this.c.catalogue.facts.get(document.lines),
                            type: null };
@@ -479,6 +483,7 @@ class Document {
     }
 
     per(eff, x, sent) {
+        if (x === undefined) { return; }
         const p = this.object(x, sent, ['amount'], ['currency']);
         if (!p) { return; }
         const amount = readDecimal(p.get('amount'));
@@ -489,10 +494,11 @@ class Document {
         if (currency !== null && !isCurrency(currency)) {
             this.fault('value.type', `${sent}/currency`);
         }
-        eff.per = { amount, currency };
+        eff.per = { amount, currency: isCurrency(currency) ? currency : null };
     }
 
     steps(eff, x, sent) {
+        if (x === undefined) { return; }
         if (!Array.isArray(x) || x.length < 1 || x.length > 100) {
             this.fault('value.type', sent);
             return;

@@ -129,7 +129,7 @@ static const refused_t  documents[] = {
     { "{" TRIGGER ",'effects':[{'type':'fixed','wallet':'p','points':1,"
       "'per':1}]}", "member.unknown", "/effects/0/per" },
     { "{" TRIGGER ",'effects':[{'type':'fixed','wallet':'p','points':1,"
-      "'rounding':1}]}", "value.unknown", "/effects/0/rounding" },
+      "'rounding':1}]}", "value.type", "/effects/0/rounding" },
     { "{" TRIGGER ",'effects':[{'type':'fixed','wallet':'p','points':1,"
       "'rounding':'trunc'}]}", "value.unknown", "/effects/0/rounding" },
     { "{" TRIGGER ",'effects':[{'type':'fixed','wallet':'p','points':1,"
@@ -236,7 +236,9 @@ static const refused_t  documents[] = {
 static const refused_t  conditions[] = {
     { "{'var':['a.b',1,2]}", "op.arity", "" },
     { "{'var':[]}", "op.arity", "" },
-    { "{'var':1}", "op.arity", "" },
+    { "{'var':1}", "type.mismatch", "" },
+    { "{'var':null}", "null.refused", "" },
+    { "{'var':['order.total',1,2]}", "op.arity", "" },
     { "{'var':['order.total',[1]]}", "type.mismatch", "/var/1" },
     { "{'>':[{'var':['order.total',{'+':[1,2]}]},1]}", "type.mismatch",
       "/>/0/var/1" },
@@ -280,7 +282,7 @@ static const refused_t  conditions[] = {
     { "{'<':[1,2,3,4]}", "op.arity", "" },
     { "{'>':[1,2,3]}", "op.arity", "" },
     { "{'in':[{'var':'order.lines'},['a']]}", "type.mismatch", "/in/0" },
-    { "{'in':[1,['a']]}", "literal.invalid", "/in/1/0" },
+    { "{'in':[1,['a']]}", "type.mismatch", "/in/1/0" },
     { "{'in':[1,[true]]}", "type.mismatch", "/in/1/0" },
     { "{'in':['a',1]}", "type.mismatch", "/in/1" },
     { "{'in':['a',{'var':'order.total'}]}", "type.mismatch", "/in/1" },
@@ -290,9 +292,9 @@ static const refused_t  conditions[] = {
     { "{'in':['a',{'var':'nope.x'}]}", "fact.unknown", "/in/1" },
     { "{'in':['a','abc']}", "", "" },
     { "{'in':[1,'abc']}", "type.mismatch", "/in/0" },
-    { "{'>':[{'+':['a',1]},1]}", "type.mismatch", "/>/0/+/1" },
+    { "{'>':[{'+':['a',1]},1]}", "type.mismatch", "/>/0/+/0" },
     { "{'>':[{'+':[{'var':'member.tier'},1]},1]}", "type.mismatch",
-      "/>/0/+/1" },
+      "/>/0/+/0" },
     { "{'>':[{'-':[1,2,3]},1]}", "op.arity", "/>/0" },
     { "{'>':[{'*':[{'var':'order.total'},{'var':'order.total'}]},1]}",
       "type.mismatch", "/>/0/*/1" },
@@ -389,12 +391,13 @@ static const refused_t  conditions[] = {
     { "{'>':[{'sum_in_window':['a','now','P1D']},1]}", "type.mismatch",
       "/>/0/sum_in_window/1" },
 
-    { "{'===':[null,{'var':'member.tier'}]}", "", "" },
+    { "{'===':[null,{'var':'member.tier'}]}", "null.refused", "/===/0" },
+    { "{'!=':[null,{'var':'member.tier'}]}", "", "" },
     { "{'===':[null,null]}", "null.refused", "/===/0" },
     { "{'==':[{'var':['member.tier']},null]}", "", "" },
     { "{'==':[{'var':['member.tier','x']},null]}", "null.refused", "/==/1" },
-    { "{'==':[{'var':1},null]}", "op.arity", "/==/0" },
-    { "{'==':[{'var':'nope.x'},null]}", "fact.unknown", "/==/0/var" },
+    { "{'==':[{'var':1},null]}", "type.mismatch", "/==/0" },
+    { "{'==':[{'var':'nope.x'},null]}", "fact.unknown", "/==/0" },
     { "{'<':[{'var':'member.tier'},null]}", "null.refused", "/</1" },
     { "{'==':[null]}", "op.arity", "" },
     { "{'==':null}", "op.arity", "" },
@@ -432,7 +435,7 @@ static const refused_t  conditions[] = {
       "literal.invalid", "/!==/1" },
     { "{'in':[1,[1,1e999]]}", "literal.invalid", "/in/1/1" },
     { "{'in':[1,[{'+':[1,2]}]]}", "", "" },
-    { "{'in':[1,[{'+':[1,2]},[1]]]}", "type.mismatch", "/in/0" },
+    { "{'in':[1,[{'+':[1,2]},[1]]]}", "type.mismatch", "/in/1/1" },
     { "{'in':[{'var':'nope.x'},[{'+':[1,2]}]]}", "fact.unknown", "/in/0" },
     { "{'in':[{'nope':1},[{'var':'member.tier'}]]}", "op.unknown", "/in/0" },
     { "{'in':['a',[{'nope':1}]]}", "op.unknown", "/in/1/0" },
@@ -465,7 +468,7 @@ static const refused_t  conditions[] = {
       "/>/0/sum_in_window/1" },
 
     { "{'==':[{'var':'member.tier','x':1},null]}", "op.shape", "/==/0" },
-    { "{'==':[{'var':{'a':'member.tier'}},null]}", "op.arity", "/==/0" },
+    { "{'==':[{'var':{'a':'member.tier'}},null]}", "type.mismatch", "/==/0" },
     { "{'==':[['member.tier'],null]}", "null.refused", "/==/1" },
     { "{'==':{'a':{'var':'member.tier'},'b':null}}", "op.arity", "" },
     { REDUCE("{'filter':[{'var':'order.lines'},true],'x':1}",
@@ -513,11 +516,11 @@ static const refused_t  alone[] = {
     { "{'in':[1,{'var':'nope.x'}]}", "fact.unknown", "/in/1" },
     { "{'===':[{'var':'nope.x'},1]}", "fact.unknown", "/===/0" },
     { "{'===':[1,{'var':'nope.x'}]}", "fact.unknown", "/===/1" },
-    { "{'===':[{'if':[true,{'var':'nope.x'},{'var':'order.lines'}]},1]}",
+    { "{'===':[{'if':[true,{'var':'nope.x'},{'var':'order.total'}]},1]}",
       "fact.unknown", "/===/0/if/1" },
-    { "{'>':[{'count_in_window':[1,'x']},1]}", "type.mismatch",
+    { "{'>':[{'count_in_window':[1,'P1D']},1]}", "type.mismatch",
       "/>/0/count_in_window/0" },
-    { "{'>':[{'sum_in_window':['a',1,'x']},1]}", "type.mismatch",
+    { "{'>':[{'sum_in_window':['a',1,'P1D']},1]}", "type.mismatch",
       "/>/0/sum_in_window/1" }
 };
 

@@ -73,11 +73,6 @@ rule_literal_number(rule_ctx_t *x, rule_ast_t *t, unsigned type)
         t->type = RULE_T_LNUM;
     }
 
-    if (t->type != RULE_T_LNUM) {
-        rule_mismatch(x, t, rule_type_name(type));
-        return;
-    }
-
     if (type == RULE_T_MONEY) {
         t->type = RULE_T_MONEY;
         t->value.kind = RULE_K_MONEY;
@@ -231,41 +226,91 @@ rule_bad_below(rule_ast_t *t)
 }
 
 
+/* what operands of one type may be */
+typedef enum {
+    RULE_ANY,               /* a single value */
+    RULE_ORDERED,
+    RULE_NUMBERS            /* int, decimal or money */
+} rule_order_e;
+
+
+static void
+rule_check_kind(rule_ctx_t *x, rule_ast_t *t, rule_order_e kind)
+{
+    if (kind == RULE_NUMBERS && !rule_is_number(t->type)) {
+        rule_mismatch(x, t, "int, decimal or money");
+    }
+
+    if (kind == RULE_ORDERED && t->type == RULE_T_BOOL) {
+        rule_mismatch(x, t, "a type that has an order");
+    }
+
+    if (kind == RULE_ORDERED && t->type == RULE_T_ENUM && !t->fact->ordered) {
+        rule_mismatch(x, t, "an ordered enum");
+    }
+}
+
+
 /*
- * Brings args[step * k + first] to one type: literals to that of the first
- * that is none, currencies together.  Gives the node that set the type.
+ * The operand that sets the type of the first n: the first that is no literal,
+ * else the first literal of a type of its own, else the first.  Lists are
+ * refused and set none.
  */
 static rule_ast_t *
-rule_unify(rule_ctx_t *x, rule_ast_t *t, uint32_t first, uint32_t end,
-    uint32_t step)
+rule_anchor(rule_ctx_t *x, rule_ast_t *t, uint32_t n)
+{
+    bool         open, all;
+    uint32_t     i;
+    rule_ast_t  *a, *anchor;
+
+    anchor = NULL;
+    all = true;
+
+    for (i = 0; i < n; i++) {
+        a = t->arg[i];
+        open = rule_is_literal(a) && rule_is_open(a->type);
+
+        if (!a->bad && !open && a->type > RULE_T_ENUM) {
+            rule_mismatch(x, a, "a single value");
+            continue;
+        }
+
+        if (anchor == NULL
+            || (rule_is_literal(anchor)
+                && ((rule_is_open(anchor->type) && !open)
+                    || !rule_is_literal(a))))
+        {
+            anchor = a;
+        }
+
+        all &= open;
+    }
+
+    /* a text beside nothing but literals stays a text */
+    for (i = 0; i < n && all; i++) {
+        rule_settle(t->arg[i]);
+    }
+
+    return anchor == NULL ? t->arg[0] : anchor;
+}
+
+
+/*
+ * Brings the first n arguments to one type: literals to that of the anchor,
+ * currencies together.  Gives the anchor; where that is at fault itself,
+ * literals beside it are not judged.
+ */
+static rule_ast_t *
+rule_unify(rule_ctx_t *x, rule_ast_t *t, uint32_t n, rule_order_e kind)
 {
     uint32_t     i, currency;
     rule_ast_t  *a, *anchor;
 
-    anchor = NULL;
-
-    for (i = first; i < end; i += step) {
-        a = t->arg[i];
-
-        if (!rule_is_open(a->type)
-            && (anchor == NULL
-                || (rule_is_literal(anchor) && !rule_is_literal(a))))
-        {
-            anchor = a;
-        }
-    }
-
-    if (anchor == NULL) {
-        for (i = first; i < end; i += step) {
-            rule_settle(t->arg[i]);
-        }
-
-        anchor = t->arg[first];
-    }
-
+    anchor = rule_anchor(x, t, n);
+    rule_check_kind(x, anchor, kind);
     currency = 0;
 
-    for (i = first; i < end; i += step) {
+    for (i = 0; i < n; i++) {
         a = t->arg[i];
         rule_take(x, a, anchor->bad ? RULE_T_NONE : anchor->type,
                   anchor->fact);
@@ -280,6 +325,7 @@ rule_unify(rule_ctx_t *x, rule_ast_t *t, uint32_t first, uint32_t end,
 
         if (currency != 0 && currency != a->currency) {
             rule_bad(x, a, "currency.mismatch", "one currency", rule_none);
+            continue;
         }
 
         currency = a->currency;
@@ -304,11 +350,11 @@ rule_check_args(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 }
 
 
+/* a text is none: "true" says so only beside a bool */
 void
 rule_check_bool(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 {
     rule_check(x, t, list);
-    rule_take(x, t, RULE_T_BOOL, NULL);
 
     if (t->type != RULE_T_BOOL) {
         rule_mismatch(x, t, "bool");
@@ -354,10 +400,6 @@ rule_check_str(rule_ctx_t *x, rule_ast_t *t)
 static bool
 rule_want(rule_ctx_t *x, rule_ast_t *t, unsigned open, const char *expected)
 {
-    if (t->bad) {
-        return false;
-    }
-
     if (!rule_is_literal(t) || t->type != open) {
         rule_mismatch(x, t, expected);
         return false;
@@ -470,32 +512,11 @@ rule_check_names(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 static void
 rule_check_compare(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 {
-    rule_ast_t  *anchor;
-
     rule_check_args(x, t, list);
-    anchor = rule_unify(x, t, 0, t->n, 1);
+    (void) rule_unify(x, t, t->n, t->op == RULE_OP_EQ || t->op == RULE_OP_NE
+                                  ? RULE_ANY : RULE_ORDERED);
     t->type = RULE_T_BOOL;
     t->currency = 0;
-
-    if (anchor->bad) {
-        return;
-    }
-
-    if (anchor->type == RULE_T_BOOL && t->op != RULE_OP_EQ
-        && t->op != RULE_OP_NE)
-    {
-        rule_mismatch(x, anchor, "a type that has an order");
-    }
-
-    if (anchor->type == RULE_T_ENUM && t->op != RULE_OP_EQ
-        && t->op != RULE_OP_NE && !anchor->fact->ordered)
-    {
-        rule_mismatch(x, anchor, "an ordered enum");
-    }
-
-    if (anchor->type > RULE_T_ENUM) {
-        rule_mismatch(x, anchor, "a single value");
-    }
 }
 
 
@@ -526,7 +547,7 @@ rule_check_list(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list,
     }
 
     if (t->n > 0) {
-        (void) rule_unify(x, t, 0, t->n, 1);
+        (void) rule_unify(x, t, t->n, RULE_ANY);
     }
 
     if (rule_bad_below(t)) {
@@ -585,12 +606,8 @@ rule_check_each(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
             if (t->arg[i]->type > RULE_T_ENUM) {
                 rule_mismatch(x, t->arg[i], "a single value");
 
-            } else if (i == 1 && t->op != RULE_OP_DISTINCT
-                       && (t->arg[i]->type == RULE_T_BOOL
-                           || (t->arg[i]->type == RULE_T_ENUM
-                               && !t->arg[i]->fact->ordered)))
-            {
-                rule_mismatch(x, t->arg[i], "a type that has an order");
+            } else if (i == 1 && t->op != RULE_OP_DISTINCT) {
+                rule_check_kind(x, t->arg[i], RULE_ORDERED);
             }
 
         } else {
@@ -616,6 +633,7 @@ rule_check_each(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 static void
 rule_check_in(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 {
+    bool         open;
     uint32_t     i;
     rule_ast_t  *a, *b;
 
@@ -647,6 +665,7 @@ rule_check_in(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
         return;
     }
 
+    open = rule_is_open(a->type);
     rule_settle(a);
 
     if (a->type > RULE_T_ENUM) {
@@ -655,6 +674,10 @@ rule_check_in(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
     }
 
     for (i = 0; i < b->n; i++) {
+        if (open) {
+            rule_settle(b->arg[i]);
+        }
+
         rule_take(x, b->arg[i], a->type, a->fact);
 
         if (!rule_alike(a, b->arg[i])) {
@@ -713,12 +736,7 @@ rule_check_arithmetic(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
         rule_check(x, t->arg[i], list);
     }
 
-    anchor = rule_unify(x, t, 0, n, 1);
-
-    if (!rule_is_number(anchor->type)) {
-        rule_mismatch(x, anchor, "int, decimal or money");
-    }
-
+    anchor = rule_unify(x, t, n, RULE_NUMBERS);
     t->type = anchor->type;
     dec = t->op == RULE_OP_ROUND;
 
@@ -750,7 +768,7 @@ rule_check_product(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
         rule_check_places(x, t, 2);
 
         if (t->arg[1]->type == RULE_T_MONEY) {
-            (void) rule_unify(x, t, 0, 2, 1);
+            (void) rule_unify(x, t, 2, RULE_NUMBERS);
             t->currency = 0;
             t->type = RULE_T_DEC;
             return;
@@ -830,7 +848,7 @@ rule_check_money(rule_ctx_t *x, rule_ast_t *t)
 static void
 rule_check_calendar(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 {
-    bool             instant;
+    bool             instant, born;
     uint32_t         i, n;
     rule_ast_t      *a;
     rule_duration_t  d;
@@ -842,14 +860,15 @@ rule_check_calendar(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 
     for (i = 0; i < n; i++) {
         a = t->arg[i];
+        born = t->op == RULE_OP_BIRTHDAY && i == 0;
         rule_check(x, a, list);
 
         if (a->type == RULE_T_LSTR) {
-            rule_take(x, a, a->value.n > LY_DATE_TEXT || instant
+            rule_take(x, a, !born && (a->value.n > LY_DATE_TEXT || instant)
                       ? RULE_T_INSTANT : RULE_T_DATE, NULL);
         }
 
-        if (t->op == RULE_OP_BIRTHDAY && i == 0
+        if (born
             ? a->type != RULE_T_DATE
             : a->type != RULE_T_INSTANT && (instant || a->type != RULE_T_DATE))
         {
@@ -870,7 +889,6 @@ rule_check_calendar(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
     } else if (n == 1 && t->n == 2) {
         t->type = t->arg[0]->type;
         a = t->arg[1];
-        rule_check(x, a, list);
 
         if (rule_want(x, a, RULE_T_LSTR, "a duration")
             && (!rule_duration_parse(rule_str(&a->value), &d)
@@ -958,7 +976,6 @@ static void
 rule_check_counter(rule_ctx_t *x, rule_ast_t *t)
 {
     int32_t             slot;
-    uint32_t            i;
     rule_ast_t         *a;
     rule_duration_t     d;
     rule_def_counter_t  c;
@@ -967,53 +984,50 @@ rule_check_counter(rule_ctx_t *x, rule_ast_t *t)
     t->type = t->op == RULE_OP_COUNT_WINDOW ? RULE_T_INT : RULE_T_DEC;
     t->reads = RULE_READS_FACTS;
 
-    for (i = 0; i < t->n; i++) {
-        if (!rule_want(x, t->arg[i], RULE_T_LSTR, "a text")) {
-            t->bad = true;
+    a = t->arg[0];
+
+    if (rule_want(x, a, RULE_T_LSTR, "an event type")) {
+        c.event = rule_str(&a->value);
+
+        if (!rule_event_type(c.event)) {
+            rule_bad(x, a, "literal.invalid", "an event type", c.event);
         }
     }
 
-    if (t->bad) {
-        return;
-    }
+    a = t->arg[1];
 
-    c.event = rule_str(&t->arg[0]->value);
+    if (t->op == RULE_OP_SUM_WINDOW
+        && rule_want(x, a, RULE_T_LSTR, "a fact's name"))
+    {
+        c.fact = rule_str(&a->value);
+        slot = rule_catalogue_find(x->catalogue, c.fact);
 
-    if (c.event.len == 0 || c.event.len > 64) {
-        rule_bad(x, t->arg[0], "literal.invalid", "an event type", c.event);
+        if (slot < 0 || x->catalogue->facts[slot].state) {
+            rule_bad(x, a, "fact.unknown", "a fact of the event", c.fact);
+
+        } else if (!rule_is_number(x->catalogue->facts[slot].type)) {
+            rule_bad(x, a, "type.mismatch", "a number or money", c.fact);
+        }
     }
 
     a = t->arg[t->n - 1];
 
-    if (!rule_duration_parse(rule_str(&a->value), &d) || d.months != 0
-        || d.days * LY_TIME_DAY + d.us <= 0
-        || d.days * LY_TIME_DAY + d.us > RULE_WINDOW_MAX)
-    {
-        rule_bad(x, a, "literal.invalid", "a window without years and "
-                 "months, above 0, at most 3660 days", rule_str(&a->value));
-        return;
-    }
-
-    c.window_us = d.days * LY_TIME_DAY + d.us;
-
-    if (t->op == RULE_OP_SUM_WINDOW) {
-        c.fact = rule_str(&t->arg[1]->value);
-        slot = rule_catalogue_find(x->catalogue, c.fact);
-
-        if (slot < 0 || x->catalogue->facts[slot].state) {
-            rule_bad(x, t->arg[1], "fact.unknown", "a fact of the event",
-                     c.fact);
-            return;
-        }
-
-        if (!rule_is_number(x->catalogue->facts[slot].type)) {
-            rule_bad(x, t->arg[1], "type.mismatch", "a number or money",
-                     c.fact);
-            return;
+    if (rule_want(x, a, RULE_T_LSTR, "a window")) {
+        if (!rule_duration_parse(rule_str(&a->value), &d) || d.months != 0
+            || d.days * LY_TIME_DAY + d.us <= 0
+            || d.days * LY_TIME_DAY + d.us > RULE_WINDOW_MAX)
+        {
+            rule_bad(x, a, "literal.invalid", "a window without years and "
+                     "months, above 0, at most 3660 days",
+                     rule_str(&a->value));
+        } else {
+            c.window_us = d.days * LY_TIME_DAY + d.us;
         }
     }
 
-    rule_counter_add(x, t, &c);
+    if (!rule_bad_below(t)) {
+        rule_counter_add(x, t, &c);
+    }
 }
 
 
@@ -1042,7 +1056,7 @@ rule_check_if(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
         values.arg[values.n++] = t->arg[i];
     }
 
-    anchor = rule_unify(x, &values, 0, values.n, 1);
+    anchor = rule_unify(x, &values, values.n, RULE_ANY);
     t->type = anchor->type;
     t->fact = anchor->fact;
     t->currency = values.currency;

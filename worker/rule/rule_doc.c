@@ -230,11 +230,29 @@ rule_required(rule_ctx_t *x, const ly_json_node_t *node, ly_str_t key)
 }
 
 
+bool
+rule_event_type(ly_str_t s)
+{
+    size_t         i;
+    unsigned char  c;
+
+    for (i = 0; i < s.len; i++) {
+        c = s.data[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'
+              || c == '.'))
+        {
+            return false;
+        }
+    }
+
+    return s.len > 0 && s.len <= 64;
+}
+
+
 static void
 rule_trigger(rule_ctx_t *x, const ly_json_node_t *root)
 {
-    size_t                 i;
-    unsigned char          c;
     rule_def_t            *d;
     const ly_json_node_t  *node, *n;
 
@@ -253,16 +271,9 @@ rule_trigger(rule_ctx_t *x, const ly_json_node_t *root)
         d->event = rule_name(x, n, "an event type");
     }
 
-    for (i = 0; i < d->event.len; i++) {
-        c = d->event.data[i];
-
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'
-              || c == '.'))
-        {
-            rule_fault_at(&x->report, n, "value.type",
-                          "an event type of a-z 0-9 _ and .", d->event);
-            break;
-        }
+    if (d->event.len > 0 && !rule_event_type(d->event)) {
+        rule_fault_at(&x->report, n, "value.type",
+                      "an event type of a-z 0-9 _ and .", d->event);
     }
 
     d->refund = ly_str_starts(d->event, ly_str("order.refund"));
@@ -275,7 +286,7 @@ static void
 rule_limits(rule_ctx_t *x, const ly_json_node_t *node)
 {
     rule_def_t            *d;
-    const ly_json_node_t  *n, *period;
+    const ly_json_node_t  *n, *points;
 
     static const char *const  names[] = {
         "per_event", "per_member", "per_period", NULL
@@ -304,16 +315,19 @@ rule_limits(rule_ctx_t *x, const ly_json_node_t *node)
         return;
     }
 
-    period = rule_required(x, n, ly_str("period"));
+    points = rule_required(x, n, ly_str("points"));
 
-    if (rule_required(x, n, ly_str("points")) == NULL || period == NULL) {
-        return;
+    if (points != NULL) {
+        d->per_period = rule_points(x, points);
     }
 
-    d->per_period = rule_points(x, ly_json_member(n, ly_str("points")));
-    d->period = (uint8_t) rule_choice(x, period, rule_period_names,
-                                      ly_countof(rule_period_names),
-                                      "day, week, month or year");
+    n = rule_required(x, n, ly_str("period"));
+
+    if (n != NULL) {
+        d->period = (uint8_t) rule_choice(x, n, rule_period_names,
+                                          ly_countof(rule_period_names),
+                                          "day, week, month or year");
+    }
 }
 
 
@@ -524,7 +538,7 @@ rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
     rule_def_effect_t *e)
 {
     rule_step_t           *s, *last;
-    const ly_json_node_t  *list, *n;
+    const ly_json_node_t  *list, *n, *from, *points;
 
     static const char *const  names[] = { "from", "points", NULL };
 
@@ -551,19 +565,20 @@ rule_effect_table(rule_ctx_t *x, const ly_json_node_t *node,
     last = NULL;
 
     for (n = list->first; n != NULL; n = n->next) {
-        if (!rule_members(x, n, names, "from, points")
-            || rule_required(x, n, ly_str("from")) == NULL
-            || rule_required(x, n, ly_str("points")) == NULL)
-        {
+        if (!rule_members(x, n, names, "from, points")) {
             continue;
         }
 
-        s = &e->steps[e->n_steps];
-        s->points = rule_points(x, ly_json_member(n, ly_str("points")));
-        e->n_steps++;
+        s = &e->steps[e->n_steps++];
+        from = rule_required(x, n, ly_str("from"));
+        points = rule_required(x, n, ly_str("points"));
 
-        if (!rule_decimal(x, ly_json_member(n, ly_str("from")), false,
-                          "from: a number", &s->from))
+        if (points != NULL) {
+            s->points = rule_points(x, points);
+        }
+
+        if (from == NULL
+            || !rule_decimal(x, from, false, "from: a number", &s->from))
         {
             continue;
         }
@@ -683,7 +698,8 @@ rule_effect(rule_ctx_t *x, const ly_json_node_t *node, rule_def_effect_t *e)
             || ly_round_parse(n->text, &mode) != LY_OK
             || mode == LY_ROUND_TRUNC)
         {
-            rule_fault_at(&x->report, n, "value.unknown",
+            rule_fault_at(&x->report, n, n->type == LY_JSON_STRING
+                          ? "value.unknown" : "value.type",
                           "floor, ceil, half_up or half_even", n->text);
         } else {
             e->rounding = (uint8_t) mode;
@@ -768,7 +784,8 @@ rule_effects(rule_ctx_t *x, const ly_json_node_t *root)
     for (n = list->first; n != NULL; n = n->next) {
         e = &d->effects[d->n_effects++];
         rule_effect(x, n, e);
-        rate |= e->type == RULE_E_RATE && e->where == NULL;
+        rate |= e->type == RULE_E_RATE
+                && rule_is_null(ly_json_member(n, ly_str("where")));
     }
 
     if (d->base && !rate) {

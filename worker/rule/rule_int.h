@@ -633,6 +633,9 @@ void rule_check(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list);
 void rule_check_bool(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list);
 void rule_check_number(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list);
 
+/* 1 to 64 bytes of a-z 0-9 _ and . */
+bool rule_event_type(ly_str_t s);
+
 /* folds constants in place; const.error */
 void rule_fold(rule_ctx_t *x, rule_ast_t **t);
 

@@ -210,46 +210,51 @@ rule_var_name(const ly_json_node_t *node)
 
 /* {"==": [{"var": x}, null]} and its kin; NULL if it is not that */
 static rule_ast_t *
-rule_parse_null(rule_ctx_t *x, const ly_json_node_t *json, unsigned op)
+rule_parse_null(rule_ctx_t *x, const ly_json_node_t *json)
 {
+    bool                   eq;
     rule_ast_t            *t;
-    const ly_json_node_t  *v, *a, *b, *name;
+    const ly_json_node_t  *v, *var, *name;
 
     v = json->first;
+    eq = rule_same_text(v->key, ly_str("=="));
 
-    if ((op != RULE_OP_EQ && op != RULE_OP_NE) || v->type != LY_JSON_ARRAY
-        || v->count != 2)
+    if ((!eq && !rule_same_text(v->key, ly_str("!=")))
+        || v->type != LY_JSON_ARRAY || v->count != 2)
     {
         return NULL;
     }
 
-    a = v->first;
-    b = a->next;
+    var = v->first;
 
-    if (b->type == LY_JSON_NULL) {
-        name = rule_var_name(a);
+    if (var->type == LY_JSON_NULL) {
+        var = var->next;
 
-    } else if (a->type == LY_JSON_NULL) {
-        name = rule_var_name(b);
-
-    } else {
+    } else if (var->next->type != LY_JSON_NULL) {
         return NULL;
     }
+
+    name = rule_var_name(var);
 
     if (name == NULL) {
         return NULL;
     }
 
-    t = rule_ast_new(x, op == RULE_OP_EQ ? RULE_OP_MISSING : RULE_OP_HAS,
-                     json, 1);
+    t = rule_ast_new(x, eq ? RULE_OP_MISSING : RULE_OP_HAS, json, 1);
     if (t == NULL) {
         return NULL;
     }
 
     t->arg[0] = rule_parse_scalar(x, name);
-    t->n = t->arg[0] != NULL;
 
-    return t->n == 1 ? t : NULL;
+    if (t->arg[0] == NULL) {
+        return NULL;
+    }
+
+    t->arg[0]->json = var;
+    t->n = 1;
+
+    return t;
 }
 
 
@@ -338,7 +343,9 @@ rule_parse_var(rule_ctx_t *x, const ly_json_node_t *json)
     a = rule_args(v, &n);
 
     if (n < 1 || n > 2 || a->type != LY_JSON_STRING) {
-        rule_fault_at(&x->report, json, "op.arity",
+        rule_fault_at(&x->report, json, n < 1 || n > 2 ? "op.arity"
+                      : a->type == LY_JSON_NULL ? "null.refused"
+                                                : "type.mismatch",
                       "{\"var\": name} or {\"var\": [name, literal]}",
                       rule_none);
         return NULL;
@@ -527,7 +534,7 @@ rule_parse_op(rule_ctx_t *x, const ly_json_node_t *json, unsigned depth)
         return rule_parse_in_fields(x, json, rule_in_fields(value, op), depth);
     }
 
-    t = rule_parse_null(x, json, op);
+    t = rule_parse_null(x, json);
 
     return t != NULL ? t : rule_parse_args(x, json, op, value, depth);
 }
