@@ -21,7 +21,7 @@ begin
         return;
     end if;
     perform set_config('app.tenant_id', v_row.tenant_id::text, true);
-    if v_row.kind in ('rule.publish', 'rule.lint') then
+    if v_row.kind = 'rule.publish' then
         select r.draft::text into v_document
           from loyalty.rule r
          where r.tenant_id = v_row.tenant_id and r.rule_id = (v_row.args->>'rule')::uuid
