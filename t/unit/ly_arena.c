@@ -337,6 +337,7 @@ buffer(void)
     ly_buf_be64(&b, 0x4748494a4b4c4d4eULL);
     is_str(ly_buf_view(&b), ly_str("a--1234ABCDEFGHIJKLMN"), "written");
 
+    ok(ly_buf_room(&b, 0) == b.data + b.len, "room for nothing is there");
     ly_buf_truncate(&b, 2);
     ly_buf_truncate(&b, 99);
     is_str(ly_buf_view(&b), ly_str("a-"), "cut back");

@@ -507,6 +507,7 @@ tree(void)
     is_int(ly_json_string(root, &s), LY_PARSE, "no string");
     is_int(ly_json_string(NULL, &s), LY_PARSE, "nothing is no string");
     is_int(ly_json_text(root).len, 0, "an object has no text");
+    is_int(ly_json_text(NULL).len, 0, "nor has nothing");
 
     s = ly_json_text(ly_json_member(root, ly_str("p")));
     ok(s.data > (const unsigned char *) text

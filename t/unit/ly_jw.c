@@ -332,6 +332,31 @@ together(void)
     ly_jw_pair(&w, ly_str("f"), ly_str("\xff"));
     ends(LY_PARSE, NULL, "a pair that is not UTF-8");
 
+    begin();
+    ly_jw_object(&w);
+    ly_jw_pair_text(&w, ly_str("a"), ly_str("b"));
+    ly_jw_k(&w, "c");
+    ly_jw_text(&w, ly_str("\"\xc3\xa9"));
+    ly_jw_object_end(&w);
+    ends(LY_OK, "{\"a\":\"b\",\"c\":\"\\\"\xc3\xa9\"}", "text as it is");
+
+    /* a value where a name is due writes nothing */
+    for (i = 0; i < 5; i++) {
+        begin();
+        ly_jw_object(&w);
+
+        switch (i) {
+        case 0: ly_jw_uint(&w, 1); break;
+        case 1: ly_jw_time(&w, 1); break;
+        case 2: ly_jw_hex(&w, ly_str("a")); break;
+        case 3: ly_jw_base64url(&w, ly_str("a")); break;
+        default: ly_jw_text(&w, ly_str("\"")); break;
+        }
+
+        is_int(ly_buf_view(&buf).len, 1, "nothing is written");
+        ends(LY_FATAL, NULL, "a value without its name");
+    }
+
     /* a byte that must be escaped is found wherever it stands */
 
     for (i = 1; i <= sizeof(text); i++) {

@@ -343,6 +343,8 @@ footers(void)
         { "AAA0BBB,J366,M2.2.2", LY_PARSE },
         { "AAA0BBB,366,M2.2.2", LY_PARSE },
         { "AAA0BBB,x,M2.2.2", LY_PARSE },
+        { "AA{0", LY_PARSE },
+        { "AAA0BBB,J10,J300", LY_OK },
         { "AAA0BBB,M1.1.1/168,M2.2.2", LY_PARSE },
         { "AAA0BBB,M1.1.1,M2.2.2x", LY_PARSE },
         { "AAA0BBB,M1.1.1,M2.2.2,", LY_PARSE }
@@ -521,8 +523,15 @@ refused(void)
     tzif_put(&t, "", 1);
     is_int(tzif_parse(a, &t, &zone), LY_OK, "version 1");
     is_int(ly_zone_offset(zone, 0), 3600, "its offset");
+    t.bytes[4] = '1';
+    is_int(tzif_parse(a, &t, &zone), LY_PARSE, "a version that is none");
+    t.bytes[4] = '\0';
     tzif_put(&t, "x", 1);
     is_int(tzif_parse(a, &t, &zone), LY_PARSE, "and something behind");
+
+    tzif_make(&t, NULL, 0, "");
+    is_int(tzif_parse(a, &t, &zone), LY_OK, "no change at all");
+    is_int(ly_zone_offset(zone, 0), -3600, "has one offset");
 
     is_int(ly_zone_parse(a, ly_str_of(large, sizeof(large)), &zone), LY_LIMIT,
            "too large");

@@ -57,6 +57,7 @@ typedef struct {
     rule_plist_t     lists[2] SECTION_OF;
     rule_text_t      names[2] SECTION_OF;
     unsigned char    text[64] SECTION_OF;
+    unsigned char    rest[80 * sizeof(rule_peffect_t)] SECTION_OF;
 } hand_t;
 
 
@@ -761,8 +762,14 @@ tables(void)
 
     DENIED("no instruction", h.p.n_ins = 0);
     DENIED("no effect", h.p.n_effect = 0);
-    DENIED("17 effects", h.p.n_effect = 17; h.p.off_effect = h.p.off_ins);
-    DENIED("65 counters", h.p.n_counter = 65; h.p.off_counter = h.p.off_ins);
+    TAKEN("16 effects", h.p.n_effect = 16;
+          h.p.off_effect = offsetof(hand_t, rest));
+    DENIED("17 effects", h.p.n_effect = 17;
+           h.p.off_effect = offsetof(hand_t, rest));
+    TAKEN("64 counters", h.p.n_counter = 64;
+          h.p.off_counter = offsetof(hand_t, rest));
+    DENIED("65 counters", h.p.n_counter = 65;
+           h.p.off_counter = offsetof(hand_t, rest));
     DENIED("a stack without end", h.p.stack = 4 * RULE_NODES_MAX + 1);
     TAKEN("the deepest stack", h.p.stack = 4 * RULE_NODES_MAX);
     DENIED("loops without end", h.p.loops = RULE_DEPTH_MAX + 3);
@@ -782,7 +789,11 @@ tables(void)
     DENIED("a counter's key over the end", h.counters[0].key.len = 65);
     DENIED("a counter's event over the end", h.counters[0].event.len = 65);
     DENIED("a counter's fact over the end", h.counters[0].fact.len = 65);
+    DENIED("a second counter's key over the end", h.p.n_counter = 2;
+           h.counters[1].key.len = 65);
     DENIED("no such list", h.lists[0].slot = cat->n);
+    DENIED("no such list, the second", h.p.n_list = 2;
+           h.lists[1].slot = cat->n);
     DENIED("a list that is none", h.lists[0].slot = RULE_F_ORDER_TOTAL);
     DENIED("a field that is none", h.lists[0].fields = 1u << RULE_L_N);
     TAKEN("all fields", h.lists[0].fields = (1u << RULE_L_N) - 1);
@@ -826,6 +837,7 @@ constants(void)
     DENIED("a text before the texts", TEXT(h.p.off_text - 1));
     DENIED("a text behind them", TEXT(h.p.off_text + 65));
     DENIED("a text over their end", TEXT(h.p.off_text + 64));
+    TAKEN("a text at their beginning", TEXT(h.p.off_text));
     TAKEN("an empty text at their end", TEXT(h.p.off_text + 64);
           h.consts[K_STR].n = 0);
 
@@ -891,6 +903,16 @@ effects(void)
     DENIED("steps over the end", TABLE; e->step = K_EMPTY; e->n_steps = 1);
     DENIED("steps of texts", TABLE; e->step = K_A; e->n_steps = 1);
     DENIED("half a step", TABLE; e->step = K_THREE; e->n_steps = 1);
+    DENIED("a first step that is a text", TABLE; e->step = K_B;
+           e->n_steps = 1);
+
+    /* what stands behind the constants would be a number */
+#define BEHIND                                                                \
+    h.consts[K_EMPTY] = h.consts[K_ONE]; h.nodes[0].off = RULE_K_NUM
+
+    DENIED("points behind the last constant", BEHIND; e->points = K_N);
+    DENIED("half a step at the end", BEHIND; TABLE; e->step = K_EMPTY;
+           e->n_steps = 1);
 }
 
 
@@ -944,6 +966,57 @@ lead(void)
     }
 
     ok(err == LY_OK && denied > 0, "%zu times no room for its proof", denied);
+}
+
+
+/*
+ * What a loaded program says: a base without a rate answers nothing, though a
+ * rate stands behind its effects, and what is relocated ends with the
+ * constants.
+ */
+static void
+answers(void)
+{
+    hand_t           h;
+    int64_t          points;
+    ly_buf_t         at, beside;
+    rule_program_t  *p;
+    unsigned char    bytes[LEAD + sizeof(hand_t)];
+
+    hand(&h);
+    h.p.base = 1;
+    h.effects[1].type = RULE_E_RATE;
+    h.effects[1].points = K_ONE;
+    h.effects[1].per = K_ONE;
+    h.effects[1].has_of = 1;
+    h.effects[1].of_pc = 2;
+    h.nodes[0].off = RULE_K_STR;
+    memset(bytes, 0, sizeof(bytes));
+    memcpy(bytes, "LYR1\0\0\0\1", 8);
+    memcpy(bytes + LEAD, &h, sizeof(h));
+
+    if (rule_digest(ly_str_of(bytes + LEAD, sizeof(h)), bytes + 8) != LY_OK
+        || rule_program_load(arena, ly_str_of(bytes, sizeof(bytes)), cat, &p)
+        != LY_OK)
+    {
+        ok(false, "a base without a rate is loaded");
+        return;
+    }
+
+    is_int(rule_refund_points(p, ly_dec_int(5), &points), LY_DENIED,
+           "a base without a rate");
+    is_str(rule_program_wallet(p, 0), ly_str("order"),
+           "behind the constants nothing is moved");
+
+    ly_buf_init_arena(&at, arena, 1 << 20);
+    ly_buf_init_arena(&beside, arena, 1 << 20);
+    ly_buf_byte(&beside, 'x');
+    ok(rule_program_save(p, &at) == LY_OK
+       && rule_program_save(p, &beside) == LY_OK
+       && ly_str_eq(ly_buf_view(&at), ly_str_of(beside.data + 1,
+                                                beside.len - 1))
+       && at.len == sizeof(bytes) && memcmp(at.data, bytes, at.len) == 0,
+       "saved as it was, a byte beside as well");
 }
 
 
@@ -1049,13 +1122,16 @@ static void
 placed(void)
 {
     static unsigned char  room[1 << 16];
+    static const char     rule[] =
+        "{'or':[{'some':[['a','b'],{'===':[{'var':''},{'var':'member.tier'}]}]"
+        "},{'segment':['vip','new']},{'<':[{'var':'order.line_count'},3]}]}";
 
     size_t           i;
     ly_buf_t         b, c;
     rule_program_t  *p;
 
     p = rl_compile(arena, cat,
-                   rl_condition(arena, rl_quoted(arena, rules[1])), 0);
+                   rl_condition(arena, rl_quoted(arena, rule)), 0);
     ly_buf_init_arena(&b, arena, 1 << 20);
 
     if (p == NULL || rule_program_save(p, &b) != LY_OK) {
@@ -1075,7 +1151,9 @@ placed(void)
     ly_buf_init_fixed(&c, room, sizeof(room));
     memset(room, 0xff, sizeof(room));
     ok(rule_program_save(p, &c) == LY_OK
-       && ly_str_eq(ly_buf_view(&c), ly_buf_view(&b)), "each byte is written");
+       && ly_str_eq(ly_buf_view(&c), ly_buf_view(&b))
+       && memcmp(c.data + LEAD - 8, "\0\0\0\0\0\0\0\0", 8) == 0,
+       "each byte is written");
 
     ly_buf_init_arena(&c, arena, 64);
     is_int(rule_program_save(p, &c), LY_LIMIT, "a buffer that is too small");
@@ -1099,6 +1177,7 @@ main(void)
     constants();
     effects();
     code();
+    answers();
     placed();
 
     for (i = 0; i < ly_countof(rules); i++) {

@@ -6,13 +6,17 @@
 
 #include "rule_lib.h"
 #include "fail_alloc.h"
+#include "ly_share.h"
 
 
 static ly_arena_t        *arena;
 static rule_catalogue_t  *cat;
+static ly_str_t           tzif;
 static ly_str_t           rule, event, state, broken, facts, line;
 static rule_program_t    *program;
 static ly_str_t           saved, traced;
+
+#define SHARES  300
 
 /* the whole of one call in such an arena; LY_OK: it did what it should */
 typedef ly_err_t (*step_pt)(ly_arena_t *a);
@@ -293,6 +297,70 @@ compatible(ly_arena_t *a)
 }
 
 
+/* shares of more lines than the short way takes */
+static ly_err_t
+shares(ly_arena_t *a)
+{
+    size_t     i;
+    int64_t    out[SHARES], sum;
+    ly_err_t   err;
+    ly_dec_t   weights[SHARES];
+
+    for (i = 0; i < SHARES; i++) {
+        weights[i] = ly_dec_int((int64_t) i);
+    }
+
+    err = ly_share_split(1000, weights, SHARES, out, a);
+
+    for (i = 0, sum = 0; i < SHARES && err == LY_OK; i++) {
+        sum += out[i];
+    }
+
+    return err == LY_OK && sum != 1000 ? LY_FATAL : err;
+}
+
+
+static ly_err_t
+zone(ly_arena_t *a)
+{
+    ly_zone_t  *z;
+
+    return ly_zone_parse(a, tzif, &z);
+}
+
+
+/* what is nearly full when a call begins, with less room each time */
+static void
+behind(const char *name, step_pt step)
+{
+    size_t       n, wrong, refused;
+    ly_err_t     err;
+    ly_arena_t  *a;
+
+    wrong = refused = 0;
+
+    for (n = 0; n < 4096; n += 16) {
+        a = ly_arena_create(8192, NULL);
+
+        if (a == NULL || ly_arena_alloc(a, n) == NULL) {
+            abort();
+        }
+
+        while (ly_arena_alloc(a, 2048) != NULL) {
+            /* void */
+        }
+
+        err = step(a);
+        refused += err == LY_NOMEM;
+        wrong += err != LY_OK && err != LY_NOMEM && err != LY_LIMIT;
+        ly_arena_destroy(a);
+    }
+
+    ok(wrong == 0 && refused > 0, "%s: refused %zu times of 256", name,
+       refused);
+}
+
+
 static void
 each(const char *name, step_pt step)
 {
@@ -434,7 +502,26 @@ main(void)
         { WITH("'condition':{'===':[{'if':[%,'z']},'x']}"), "true,'s", "'",
           200 },
         { WITH("'condition':{'>':[{'count_in_window':['a',%]},1]}"), "'P",
-          "D'", 1 }
+          "D'", 1 },
+        { WITH("'condition':{'===':[{'fold':'%'},'x']}"), "ABCDEFG", "", 300 },
+        { WITH("'condition':{'in':['a',[%]]}"), "{'var':'member.tier'},'b",
+          "'", 100 },
+        { WITH("'condition':{'and':[%,true]}"), "{'!=':[{'var':'member.tier'},"
+          "null]},{'===':['b','", "']}", 100 }
+    };
+
+    /* much is made of little: a list whose elements are asked one by one */
+    static const large_t  lines[] = {
+        { "{'rule':{'map':[{'var':'a'},{'missing':'x'}]},'data':{'a':[%]}}",
+          "", "", 400 },
+        { "{'rule':{'map':[{'var':'a'},{'missing_some':[1,['x','y']]}]},'data'"
+          ":{'a':[%]}}", "", "", 400 },
+        { "{'rule':{'map':[{'var':'a'},{'missing_some':[1,'xy']}]},'data'"
+          ":{'a':[%]}}", "", "", 400 },
+        { "{'rule':{'map':[{'var':'a'},{'var':'0.length'}]},'data':{'a':[%]}}",
+          "'ab", "'", 400 },
+        { "{'rule':{'map':[{'var':'a'},{'+':[{'var':''},'1.5']}]},'data':{'a':"
+          "[%]}}", "'", "'", 400 }
     };
     static const large_t  catalogues[] = {
         { "{'extends':'default','facts':[{'name':'a.x','type':'enum',"
@@ -486,6 +573,23 @@ main(void)
     each("evaluate", evaluate);
     each("verify", verify);
     each("compatible", compatible);
+
+    for (i = 0; i < ly_countof(lines); i++) {
+        line = filled(&lines[i]);
+        each("an element after the other", compatible);
+    }
+
+    each("shares", shares);
+
+    if (!vec_file(arena, "/usr/share/zoneinfo/America/New_York", &tzif)) {
+        return 1;
+    }
+
+    each("a zone", zone);
+    behind("a zone", zone);
+    behind("not JSON", malformed);
+    behind("compile", compile);
+    behind("compatible", compatible);
     ly_arena_destroy(arena);
 
     return tap_done();

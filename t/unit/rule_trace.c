@@ -69,7 +69,7 @@ touched(const char *was, const char *then, const char *why)
 
 
 static void
-many(const char *key, const char *one, size_t n)
+many(const char *key, const char *one, size_t n, const char *why)
 {
     size_t    i;
     ly_buf_t  b;
@@ -82,7 +82,7 @@ many(const char *key, const char *one, size_t n)
     }
 
     ly_buf_byte(&b, '\0');
-    touched(key, (const char *) b.data, "trace.form");
+    touched(key, (const char *) b.data, why);
 }
 
 
@@ -96,6 +96,108 @@ whole(const char *text, const char *why)
     ok(rule_trace_verify(a, rl_quoted(arena, text), program, cat, NULL, &v)
        == LY_OK && !v.same && strcmp(v.why, why) == 0, "'%s': %s", text, why);
     ly_arena_destroy(a);
+}
+
+
+/* a rule of another catalogue, facts of other types, as many effects as go */
+typedef struct {
+    const char  *facts;         /* NULL: the default */
+    const char  *rule;
+    const char  *event;
+    const char  *was;           /* in the trace, and in place of it */
+    const char  *then;
+    const char  *why;
+} other_t;
+
+#define FIXED  "{'type':'fixed','wallet':'p','points':1},"
+#define FIVE   FIXED FIXED FIXED FIXED FIXED
+
+static const other_t  others[] = {
+    { "{'extends':'default','facts':[{'name':'x.b','type':'bool'}]}",
+      "{'trigger':{'event':'a'},'condition':{'var':'x.b'},'effects':[{'type':'"
+      "fixed','wallet':'p','points':1}]}",
+      "{'type':'a','x':{'b':true}}", "'x.b':true", "'x.b':1", "trace.form" },
+    { "{'extends':'default','facts':[{'name':'x.b','type':'bool'}]}",
+      "{'trigger':{'event':'a'},'condition':{'!':{'var':'x.b'}},'effects':[{'t"
+      "ype':'fixed','wallet':'p','points':1}]}",
+      "{'type':'a','x':{'b':false}}", "'x.b':false", "'x.b':true",
+      "trace.result" },
+
+    { NULL, "{'trigger':{'event':'a'},'effects':[" FIVE FIVE FIVE "{'type':'mu"
+      "ltiplier','wallet':'p','factor':2}]}",
+      "{'type':'a'}", ",15]", ",14]", "trace.result" }
+};
+
+
+static void
+of_others(void)
+{
+    size_t             i;
+    rule_run_t         run;
+    rule_input_t      *in;
+    rule_verify_t      v;
+    rule_faults_t      f;
+    rule_result_t      r;
+    rule_options_t     options;
+    rule_catalogue_t  *kept;
+
+    kept = cat;
+    memset(&run, 0, sizeof(run));
+    memset(&options, 0, sizeof(options));
+    options.trace = true;
+
+    for (i = 0; i < ly_countof(others); i++) {
+        cat = kept;
+
+        if (others[i].facts != NULL
+            && rule_catalogue_parse(arena, rl_quoted(arena, others[i].facts),
+                                    &cat, &f) != LY_OK)
+        {
+            ok(false, "%s", others[i].facts);
+            continue;
+        }
+
+        program = rl_compile(arena, cat, rl_quoted(arena, others[i].rule), 0);
+        run.program = program;
+
+        if (program == NULL
+            || rule_input_create(arena, cat, NULL, ly_str(""), &in) != LY_OK
+            || rule_input_event(in, rl_quoted(arena, others[i].event))
+            != LY_OK
+            || rule_evaluate(arena, in, &run, 1, &options, &r) != LY_OK)
+        {
+            ok(false, "%s", others[i].rule);
+            continue;
+        }
+
+        trace = r.trace;
+        ok(r.outcome == RULE_MATCHED
+           && rule_trace_verify(arena, trace, program, cat, NULL, &v) == LY_OK
+           && v.same, "%s recomputes", others[i].rule);
+        touched(others[i].was, others[i].then, others[i].why);
+    }
+
+    /* rule and trace name what is asked, but the program is another's */
+    cat = kept;
+    program = rl_compile(arena, cat, rl_quoted(arena, others[2].rule), 0);
+
+    if (rule_catalogue_parse(arena, rl_quoted(arena, others[0].facts), &cat,
+                             &f) != LY_OK
+        || (run.program = rl_compile(arena, cat, rl_quoted(
+                                         arena, others[2].rule), 0)) == NULL
+        || rule_input_create(arena, cat, NULL, ly_str(""), &in) != LY_OK
+        || rule_input_event(in, rl_quoted(arena, others[2].event)) != LY_OK
+        || rule_evaluate(arena, in, &run, 1, &options, &r) != LY_OK)
+    {
+        ok(false, "a trace of another catalogue");
+        return;
+    }
+
+    ok(rule_trace_verify(arena, r.trace, program, cat, NULL, &v) == LY_OK
+       && !v.same && strcmp(v.why, "trace.catalogue") == 0,
+       "a program of another catalogue than the trace's");
+    ok(rule_trace_verify(arena, r.trace, run.program, cat, NULL, &v) == LY_OK
+       && v.same, "and one of the trace's");
 }
 
 
@@ -169,7 +271,7 @@ main(void)
     touched("'order.total':'23 GBP'", "'order.total':'x GBP'", "trace.form");
     touched("'order.total':'23 GBP'", "'order.total':'22 gbp'", "trace.form");
     touched("'order.total':'23 GBP'", "'order.total':22", "trace.form");
-    touched("'order.total':'23 GBP'", "'order.total':'0'", "trace.result");
+    touched("'order.total':'23 GBP'", "'order.total':'0'", "trace.form");
     touched("'order.total':'23 GBP'", "'order.total':'23e0 GBP'",
             "trace.form");
     touched("'order.quantity':3", "'order.quantity':4", "trace.result");
@@ -204,6 +306,13 @@ main(void)
     touched("'missing':[", "'invalid':['order.total'],'missing':[",
             "trace.result");
     touched("'missing':[", "'invalid':['nope.x'],'missing':[", "trace.form");
+    touched("'missing':[", "'invalid':['event.type'],'missing':[",
+            "trace.result");
+    touched("'count_in_window:order.paid:P1D':3",
+            "'count_in_window:order.paid:P1D':3e0", "trace.form");
+    touched("'group':[0,", "'group':[0e0,", "trace.form");
+    many("'order.lines':[", "{},", 1998, "trace.result");
+    many("'order.lines':[", "{},", 1999, "trace.form");
     touched("'caps':[", "'caps':[[],", "trace.form");
     touched("'caps':[", "'caps':[[1,2],", "trace.form");
     touched("'caps':[", "'caps':[['x'],", "trace.form");
@@ -213,10 +322,10 @@ main(void)
     touched("'caps':[", "'caps':[['x',5],", "trace.result");
     touched("['per_member',400]", "['per_member',10]", "trace.result");
     touched("['per_member',400]", "['per_year',400]", "trace.result");
-    many("'caps':[", "['x',5],", 16);
+    many("'caps':[", "['x',5],", 16, "trace.form");
     touched("'caps_then':[", "'caps_then':['x',", "trace.form");
-    many("'caps_then':[", "1,", 17);
-    many("'group':[", "1,", 16);
+    many("'caps_then':[", "1,", 17, "trace.form");
+    many("'group':[", "1,", 16, "trace.form");
     touched("'group':[0,23]", "'group':[0,24]", "trace.result");
     touched("'group':[0,23]", "'group':[0,-23]", "trace.form");
     touched("'group':[0,23]", "'group':[0,'23.5']", "trace.form");
@@ -260,6 +369,7 @@ main(void)
 
     ok(err == LY_OK && v.same && bad == 0, "%zu bytes are enough", i);
     ly_arena_destroy(a);
+    of_others();
     ly_arena_destroy(arena);
 
     return tap_done();

@@ -106,16 +106,12 @@ rule_num_zeros(ly_dec_t a)
 }
 
 
-/* brings two usual numbers to one scale; false: take the long way */
+/* brings two usual numbers of two scales to one; false: take the long way */
 static bool
 rule_num_align(ly_dec_t *a, ly_dec_t *b)
 {
     unsigned   n;
     ly_dec_t  *low;
-
-    if (a->scale == b->scale) {
-        return rule_small(*a) && rule_small(*b);
-    }
 
     low = a->scale < b->scale ? a : b;
     n = a->scale < b->scale ? b->scale - a->scale : a->scale - b->scale;

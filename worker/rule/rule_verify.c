@@ -62,15 +62,8 @@ rule_back(ly_arena_t *a, const rule_fact_t *f, const ly_json_node_t *node,
         return node->type == LY_JSON_TRUE || node->type == LY_JSON_FALSE;
 
     case RULE_T_MONEY:
-        if (node->type == LY_JSON_STRING && rule_back_money(node->text, out)) {
-            return true;
-        }
-
-        /* a discount that was not there: 0 of no currency */
-        rule_set_int(out, 0);
-        out->kind = RULE_K_MONEY;
         return node->type == LY_JSON_STRING
-               && rule_same_text(node->text, ly_str("0"));
+               && rule_back_money(node->text, out);
 
     case RULE_T_INT:
     case RULE_T_DEC:
