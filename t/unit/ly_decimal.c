@@ -430,7 +430,10 @@ static void
 parts(void)
 {
     int64_t   v, taken, k, points;
+    ly_dec_t  d;
 
+    is_int(ly_dec_div(ly_dec_int(1), ly_dec_int(0), 0, LY_ROUND_FLOOR, &d),
+           LY_DENIED, "one by nothing");
     is_int(ly_share_part(100, dec(ly_str("1")), dec(ly_str("3")), &v), LY_OK,
            "a third");
     is_int(v, 33, "rounded down");

@@ -544,13 +544,21 @@ many_members(void)
     }
 
     len--;
-    len += (size_t) snprintf(text + len, 64, "},\"y\":{\"a\":0}}");
+    len += (size_t) snprintf(text + len, 64, "},\"y\":{");
+
+    for (i = 0; i < 20; i++) {
+        len += (size_t) snprintf(text + len, 64, "\"k%d\":%d,", i, i);
+    }
+
+    len--;
+    len += (size_t) snprintf(text + len, 64, "}}");
 
     is_int(ly_json_parse(a, ly_str_of(text, len), NULL, &root, NULL), LY_OK,
-           "20,000 different keys");
+           "20,000 different keys, and twenty behind them");
     is_int(root->first->count, 20000, "all there");
+    is_int(root->first->next->count, 20, "and these");
 
-    len -= strlen(",\"y\":{\"a\":0}}") + 1;
+    len = (size_t) (strstr(text, "},\"y\"") - text);
     len += (size_t) snprintf(text + len, 64, ",\"k19999\":1}}");
     ly_arena_reset(a);
     is_int(ly_json_parse(a, ly_str_of(text, len), NULL, &root, &fault),

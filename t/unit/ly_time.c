@@ -529,6 +529,11 @@ refused(void)
     tzif_put(&t, "x", 1);
     is_int(tzif_parse(a, &t, &zone), LY_PARSE, "and something behind");
 
+    tzif_make(&t, NULL, 0, "AAA0BBB,J10,J300");
+    is_int(tzif_parse(a, &t, &zone), LY_OK, "days of a year without the 29th");
+    is_int(ly_zone_offset(zone, 5 * 86400 * SECOND), 0, "before the first");
+    is_int(ly_zone_offset(zone, 100 * 86400 * SECOND), 3600, "behind it");
+
     tzif_make(&t, NULL, 0, "");
     is_int(tzif_parse(a, &t, &zone), LY_OK, "no change at all");
     is_int(ly_zone_offset(zone, 0), -3600, "has one offset");

@@ -103,7 +103,7 @@ rule_literal_bool(rule_ctx_t *x, rule_ast_t *t)
 }
 
 
-/* an open literal takes a type; fact names an enum's values */
+/* an open literal takes a single value's type; fact names an enum's values */
 static void
 rule_take(rule_ctx_t *x, rule_ast_t *t, unsigned type, const rule_fact_t *fact)
 {
@@ -135,14 +135,8 @@ rule_take(rule_ctx_t *x, rule_ast_t *t, unsigned type, const rule_fact_t *fact)
         rule_settle(t);
         return;
 
-    case RULE_T_INSTANT:
-    case RULE_T_DATE:
-    case RULE_T_ENUM:
-        break;
-
     default:
-        rule_settle(t);
-        return;
+        break;
     }
 
     if (t->type != RULE_T_LSTR) {
@@ -175,7 +169,7 @@ rule_take(rule_ctx_t *x, rule_ast_t *t, unsigned type, const rule_fact_t *fact)
 }
 
 
-/* same kind of value, so that the two can be compared */
+/* two single values of one kind, so that they can be compared */
 static bool
 rule_alike(const rule_ast_t *a, const rule_ast_t *b)
 {
@@ -189,10 +183,7 @@ rule_alike(const rule_ast_t *a, const rule_ast_t *b)
         return true;
     }
 
-    if (a->type != b->type || a->type == RULE_T_LIST
-        || a->type == RULE_T_SLIST || a->type == RULE_T_CLIST
-        || a->type == RULE_T_STRUCT)
-    {
+    if (a->type != b->type) {
         return false;
     }
 
