@@ -13,7 +13,8 @@ use lib "$FindBin::Bin/lib";
 use Test::LoyaltyWorker;
 use Test::More;
 
-my $t = Test::LoyaltyWorker->new(plan => 14, worker => { rules_slots => 2 });
+my $t = Test::LoyaltyWorker->new(plan => 18, worker => { rules_slots => 2,
+    rules_batch => 6 });
 my $shop = $t->shop('acme');
 my $json = JSON::XS->new->canonical;
 my $points_of = 'select coalesce(sum(points), 0) from loyalty.entry where event_id = ?';
@@ -54,6 +55,37 @@ is($t->value($points_of, $refund), -5, 'the refund took back once');
 is($t->points($shop, 'anna'), 8, 'nothing of the order');
 is($t->points($shop, 'ben'), 95, 'all of its own member');
 is($t->value("select count(*) from loyalty.job"), 0, 'nothing waits');
+
+
+# -- an order that is being booked, and refunds of it that another slot books
+# meanwhile, for they name no member: neither sees the other
+
+my $n = 0;
+$t->wait_for(sub {
+    return 1 if $t->value('select count(distinct worker_id) from loyalty.shard_lease'
+        . ' where expires_at > clock_timestamp()') == 2;
+    $t->accept($shop, map { $t->paid('press-' . ++$n, "ext:press-$_", ['1.00', 1]) } 1 .. 20);
+    return;
+}, 30, 'both slots own shards');
+my $hold = DBI->connect("dbi:Pg:host=$t->{house}{run};dbname=loyalty", 'postgres', undef,
+    { RaiseError => 1, PrintError => 0, AutoCommit => 0 });
+$hold->do(q{select from loyalty.log_cursor c where c.shard in (
+    select o.shard from loyalty.shard_lease s join loyalty.shard_lease o using (worker_id)
+     where s.shard = (select m.shard from loyalty.member m join loyalty.member_external x
+        using (tenant_id, member_id) where x.external_id = 'anna')) for update});
+$t->accept($shop, $t->paid('o3', 'ext:anna', ['1.00', 12]));
+$t->wait_for(sub { $t->value("select count(*) from pg_stat_activity where usename ="
+    . " 'loyalty_worker' and cardinality(pg_blocking_pids(pid)) > 0") }, 30,
+    'the order is booked, not yet committed');
+$t->accept($shop, map { $t->refunded("guest-$_", undef, 'o3', [1, '1.00', 1]) } 1 .. 12);
+my $waiting = q{select count(*) from loyalty.event_outcome where status <> 'processed'};
+ok($t->wait_for(sub { $t->value($waiting) }, 30), 'refunds wait for an order that they cannot see');
+$hold->commit;
+$hold->disconnect;
+$t->settled;
+ok($t->wait_for(sub { !$t->value($waiting) }, 60), 'until it is looked for again');
+is($t->points($shop, 'anna'), 8, 'all of it is taken back');
+is($t->value('select count(*) from loyalty.job'), 0, 'nothing waits');
 
 
 # -- a batch that books what has its outcome

@@ -108,6 +108,8 @@ comment on function loyalty.refund_of_order(uuid, uuid, uuid) is
 
 -- A refund with an order that is not seen yet waits, as long as the tenant's programs say; with
 -- p_late it has waited. Without an order, or when it came too late: the base rate.
+-- An order that another slot is booking now is not seen, nor sees its slot the job of this one:
+-- loyalty.refunds_look() looks again soon.
 create or replace function loyalty.refund_settle(p_tenant uuid, p_event uuid, p_late boolean,
     p_base jsonb) returns jsonb
 language plpgsql
@@ -136,14 +138,16 @@ begin
             insert into loyalty.job (tenant_id, queue, kind, args, run_at, state, unique_key)
             values (p_tenant, 'order', 'refund.wait',
                     jsonb_build_object('events', jsonb_build_array(p_event),
-                        'shard', loyalty.shard_of(coalesce(v_member, p_event))),
-                    clock_timestamp() + v_wait, 'scheduled',
+                        'shard', loyalty.shard_of(coalesce(v_member, p_event)),
+                        'until', clock_timestamp() + v_wait),
+                    clock_timestamp() + least(v_wait, interval '1 second'), 'scheduled',
                     p_tenant::text || ' ' || v_source || ' ' || v_ref)
             on conflict (queue, unique_key)
                 where unique_key is not null
                   and state in ('available', 'running', 'scheduled', 'retryable')
             do update set args = jsonb_set(job.args, '{events}',
-                                           (job.args->'events') || (excluded.args->'events'));
+                                           (job.args->'events') || (excluded.args->'events')),
+                          run_at = least(job.run_at, excluded.run_at), attempt = 0;
             return jsonb_build_object('status', 'waiting',
                                       'detail', jsonb_build_object('reason', 'order'));
         end if;
@@ -156,6 +160,58 @@ begin
 end $$;
 comment on function loyalty.refund_settle(uuid, uuid, boolean, jsonb) is
     'what becomes of a refund: by shares, by waiting, or by the base rate';
+
+-- Looks for the orders of refunds that began to wait: 1, 4, 16 and 64 seconds after each other,
+-- when every batch that did not see them has ended; then they wait until their time. One whose
+-- order is there is due at once. Locks: job. Writes: job.
+create or replace function loyalty.refunds_look(p_worker uuid, p_token bigint) returns void
+language plpgsql
+set enable_hashjoin = off set enable_mergejoin = off set enable_seqscan = off
+set plan_cache_mode = force_generic_plan as $$
+#variable_conflict use_column
+declare
+    v_now timestamptz := clock_timestamp();
+    v_jobs bigint[];
+    v_tenants uuid[];
+    v_tenant uuid;
+begin
+    select array_agg(l.job_id), array_agg(distinct l.tenant_id)
+      into v_jobs, v_tenants
+      from (select j.job_id, j.tenant_id
+              from loyalty.job j
+             where j.queue = 'order'
+               and j.state in ('available', 'scheduled', 'retryable')
+               and j.run_at <= v_now and (j.args->>'until')::timestamptz > v_now
+               and exists (select from loyalty.shard_lease s
+                            where s.shard = (j.args->>'shard')::smallint
+                              and s.worker_id = p_worker and s.token = p_token
+                              and s.expires_at > v_now)
+             limit 500
+               for update skip locked) l;
+    foreach v_tenant in array coalesce(v_tenants, '{}') loop
+        perform set_config('app.tenant_id', v_tenant::text, true);
+        update loyalty.job j
+           set args = case when x.known then j.args - 'until' else j.args end,
+               run_at = case when x.known then v_now
+                             when j.attempt >= 3 then (j.args->>'until')::timestamptz
+                             else least((j.args->>'until')::timestamptz,
+                                        v_now + make_interval(secs => 4 ^ (j.attempt + 1))) end,
+               attempt = case when x.known or j.attempt >= 3 then 0 else j.attempt + 1 end,
+               updated_at = v_now
+          from (select i.id, exists (
+                        select from loyalty.event e
+                          join loyalty.sales_order o
+                            on o.tenant_id = v_tenant and o.source = e.source
+                           and o.external_id = e.facts->'refund'->>'order_external_id'
+                         where e.tenant_id = v_tenant
+                           and e.event_id = (w.args->'events'->>0)::uuid) as known
+                  from unnest(v_jobs) as i (id)
+                  join loyalty.job w on w.job_id = i.id and w.tenant_id = v_tenant) x
+         where j.job_id = x.id;
+    end loop;
+end $$;
+comment on function loyalty.refunds_look(uuid, bigint) is
+    'looks again for the orders that refunds wait for';
 
 -- Refunds that waited for one of these orders, in the order's own commit: event → outcome. The
 -- jobs are locked before their events are read: the slot of a refund's own member may be booking

@@ -32,7 +32,7 @@ comment on function loyalty.events_park(uuid, jsonb, int) is
 
 -- The first event of one job that is due, as work.rules_context() gives events; kind 'retry', or
 -- 'late' for a refund whose order did not come; log_id is the job. No row: nothing is due.
--- Locks: as work.rules_context(), and the job.
+-- Locks: as work.rules_context(), and the job. Writes: what loyalty.refunds_look() writes.
 create or replace function work.rules_retry(p_worker uuid, p_token bigint, p_shards smallint[])
 returns table (kind text, tenant_id uuid, event_id uuid, member_id uuid, ord int, shard smallint,
     xid text, log_id bigint, parked boolean, data text, state text)
@@ -51,11 +51,13 @@ begin
         return;
     end if;
     perform pg_catalog.pg_advisory_xact_lock_shared(7404, 0);
+    perform loyalty.refunds_look(p_worker, p_token);
     select j.* into v_job
       from loyalty.job j
      where j.queue = any ('{parked,order}')
        and j.state in ('available', 'scheduled', 'retryable')
        and j.run_at <= clock_timestamp()
+       and coalesce((j.args->>'until')::timestamptz <= clock_timestamp(), true)
        and exists (select from loyalty.shard_lease s
                     where s.shard = (j.args->>'shard')::smallint and s.worker_id = p_worker
                       and s.token = p_token and s.expires_at > clock_timestamp())
