@@ -78,7 +78,7 @@ static const config_option_t  config_options[] = {
       "path of the authorities that endpoints' certificates are checked by" },
 
     { "webhook_schedule", CONFIG_TEXT, at(webhook_schedule), 0, 0,
-      "5 30 120 600 1800 3600 7200 14400 28800 86400", false,
+      "5 300 1800 7200 18000 36000 50400 72000 86400", false,
       "seconds before each retry of a delivery, parted by blanks" },
 
     { "webhook_concurrency", CONFIG_NUMBER, at(webhook_concurrency), 1, 1024,
