@@ -63,6 +63,21 @@ if (defined(my $doc = text('docs/errors.md'))) {
     }
 }
 
+# no page promises a code that there is not, or sends the reader to no page
+{
+    my $yaml = text('docs/errors.yaml') // '';
+    my %known = map { $_ => 1 } $yaml =~ /^\s*([a-z_]+(?:\.[a-z_]+)?):/gm;
+    for my $file (split /\n/, `git ls-files -- '*.md' conf`) {
+        my $doc = text($file) // next;
+        while ($doc =~ /\b[45]\d\d `([a-z][a-z_.]{2,})`/g) {
+            complain("$file: the code $1 is not in docs/errors.yaml") if !$known{$1};
+        }
+        while ($doc =~ m{(?<![\w/.])(docs/[\w/.-]+\.(?:md|yaml))}g) {
+            complain("$file: $1 leads nowhere") if !-e $1;
+        }
+    }
+}
+
 # links between files
 for my $file (split /\n/, `git ls-files -co --exclude-standard -- '*.md'`) {
     my $doc = text($file) // next;

@@ -75,7 +75,7 @@ my @good = (
      . ' loyalty_limits off; loyalty_body_budget 1m; loyalty_wait_max 0; loyalty_start_wait 2s;', $api],
 );
 
-plan tests => 2 * @bad + @good;
+plan tests => 2 * @bad + @good + 1;
 
 put('keyring', 'key 0011223344556677 ' . key() . "\n", 0400);
 put('open', 'key 0011223344556677 ' . key() . "\n", 0644);
@@ -92,6 +92,9 @@ for my $case (@good) {
     my ($code, $text) = check(@$case);
     is($code, 0, 'accepted') or diag($text);
 }
+
+my ($code, $text) = example();
+is($code, 0, 'so is conf/nginx.conf') or diag($text);
 
 
 sub key {
@@ -115,10 +118,36 @@ sub check {
 
     put('nginx.conf', "load_module $module;\npid $dir/pid;\nevents { }\n"
         . "http {\naccess_log off;\n"
-        . join('', map { "${_}_temp_path $dir/$_;\n" }
-               qw(client_body proxy fastcgi uwsgi scgi))
+        . temp_paths()
         . "$http\nserver {\nlisten $listen;\n$server\n}\n}\n", 0644);
 
+    return nginx_t();
+}
+
+# the example, as it is but for paths, users and ports of this machine
+sub example {
+    my $conf = do { local (@ARGV, $/) = "$root/conf/nginx.conf"; <> };
+    my %place = ('modules/ngx_loyalty_module.so' => $module, '/etc/loyalty/keyring' => "$dir/keyring");
+    my $n = 0;
+
+    system("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x"
+           . " -keyout $dir/server.key -out $dir/server.pem 2>$dir/openssl.log") == 0
+        or die "openssl: see $dir/openssl.log\n";
+    $conf =~ s/\Q$_\E/$place{$_}/ for keys %place;
+    $conf =~ s{/etc/loyalty/tls/}{$dir/}g;
+    $conf =~ s{/(?:var/log/nginx|run)/}{$dir/}g;
+    $conf =~ s/^user [^;]+;$//m;
+    $conf =~ s/\blisten [^; ]+/'listen unix:' . "$dir\/" . $n++ . '.sock'/ge;
+    $conf =~ s/^http \{$/"http {\n" . temp_paths()/me;
+    put('nginx.conf', $conf, 0644);
+    return nginx_t();
+}
+
+sub nginx_t {
     my $text = `nginx -t -c $dir/nginx.conf -p $dir -e $dir/error.log 2>&1`;
     return ($? >> 8, $text);
+}
+
+sub temp_paths {
+    return join '', map { "${_}_temp_path $dir/$_;\n" } qw(client_body proxy fastcgi uwsgi scgi);
 }
