@@ -68,7 +68,7 @@ endif
 
 
 .PHONY: help deps build common worker cli module san run up down status test \
-        unit check-quick check-unit-san check-style check-fmt check-long \
+        unit check-quick check-unit-san check-san check-style check-fmt check-long \
         generated mutants bench cover fuzz lint fmt clean ci
 
 help:
@@ -87,6 +87,8 @@ help:
 #: knowing
 #:   make test         every test, under fifteen minutes
 #:   make check-quick  unit tests and style, under a minute
+#:   make check-san    tests of the edge and the API with worker, module and
+#:                     tool under ASan and UBSan; T='t/main_year.t ...' others
 #:   make check-long   long faults and models, sanitizers, every fuzz target
 #:                     for SEC=60 seconds
 #:   make cover        every test with counters in the C parts, in
@@ -111,9 +113,12 @@ cli: bin/loyalty
 module: $(MODULE)
 
 
-# what the sanitizers watch: the unit tests, the worker and the tool
+MODULE_SAN := $(B)/module-asan/ngx_loyalty_module.so
+
+# what the sanitizers watch: the unit tests, the worker, the tool, the module
 san: $(UNIT_SAN) $(if $(wildcard worker/main.c),bin/loyalty-worker-san) \
-     $(if $(wildcard cli/main.c),bin/loyalty-san)
+     $(if $(wildcard cli/main.c),bin/loyalty-san) \
+     $(if $(wildcard config),$(MODULE_SAN))
 
 
 # -- libraries and programs
@@ -147,6 +152,11 @@ bin/loyalty: $(call obj,plain,$(CLI_C)) $(B)/plain/librule.a $(B)/plain/libly.a
 $(MODULE): $(MODULE_SRC)
 	@echo '  MODULE  $@'
 	+@dev/build_module.sh
+	@touch $@
+
+$(MODULE_SAN): $(MODULE_SRC)
+	@echo '  MODULE  $@'
+	+@dev/build_module.sh asan
 	@touch $@
 
 bin/loyalty-worker-san: $(call obj,san,worker/main.c) $(B)/san/libworker.a \
@@ -233,6 +243,9 @@ check-unit-san: $(UNIT_SAN)
 	ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 \
 	UBSAN_OPTIONS=print_stacktrace=1 \
 	prove -j$(PROVE_JOBS) -e '' $(UNIT_SAN)
+
+check-san: build san
+	LOYALTY_ASAN=1 dev/test $(or $(T),$(wildcard t/edge_*.t t/api_*.t))
 
 
 # -- the house

@@ -5,9 +5,9 @@
 #
 #   dev/build_module.sh [asan]
 #
-# asan: with -fsanitize=address,undefined, into build/module-asan.  Run the
-# packaged nginx with LD_PRELOAD=$(gcc -print-file-name=libasan.so) and
-# ASAN_OPTIONS=detect_leaks=0 to load it.
+# asan: with -fsanitize=address,undefined, into build/module-asan.  The packaged
+# nginx loads it with LD_PRELOAD=$(gcc -print-file-name=libasan.so) and
+# ASAN_OPTIONS=detect_leaks=0, as tests under LOYALTY_ASAN=1 do.
 
 set -eu
 

@@ -147,7 +147,7 @@ sub spawn {
         $SIG{INT} = 'DEFAULT';
         open STDERR, '>', "$dir/spawn.err";
         no warnings 'exec';
-        exec "$Test::Loyalty::ROOT/bin/loyalty", @args;
+        exec $Test::Loyalty::TOOL, @args;
         POSIX::_exit(127);
     }
     return $child;

@@ -33,7 +33,7 @@ require IPC::Run;
 my ($out1, $out2, $err1, $err2, $in) = ('', '', '', '', '');
 {
     local @ENV{ keys %env } = values %env;
-    my @cmd = ("$Test::Loyalty::ROOT/bin/loyalty", 'migrate', 'up');
+    my @cmd = ($Test::Loyalty::TOOL, 'migrate', 'up');
     my $a = IPC::Run::start([@cmd], \$in, \$out1, \$err1);
     my $b = IPC::Run::start([@cmd], \$in, \$out2, \$err2);
     ok(IPC::Run::finish($a), 'the first of two at once') or diag $err1;

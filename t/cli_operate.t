@@ -44,7 +44,7 @@ is($found{keyring}{result}, 'bad', 'an empty keyring');
 {
     local @ENV{qw(LOYALTY_DATABASE LOYALTY_KEYRING LOYALTY_URL)};
     delete @ENV{qw(LOYALTY_DATABASE LOYALTY_KEYRING LOYALTY_URL)};
-    my $out = `$FindBin::Bin/../bin/loyalty -o json doctor`;
+    my $out = `$Test::Loyalty::TOOL -o json doctor`;
     is($?, 0, 'nothing is named, nothing is amiss');
     is_deeply([map { $_->{result} } @{ $json->decode($out) }], [('skipped') x 3], 'all skipped');
 }

@@ -136,7 +136,7 @@ refused("demo events $dir/none", 1, qr/none: No such file/);
 refused('demo generate --orders 99', 2, qr/--orders is a number from 100/);
 
 # output that cannot be written
-$r = system("$FindBin::Bin/../bin/loyalty --help > /dev/full 2>$dir/err");
+$r = system("$Test::Loyalty::TOOL --help > /dev/full 2>$dir/err");
 is($r >> 8, 1, 'a full disk');
 like(slurp("$dir/err"), qr/output: No space/, '  is an error');
 

@@ -810,7 +810,8 @@ sub cli {
     my ($self, $args, %o) = @_;
     my %env = ($self->cli_env, %{ $o{env} // {} });
     return $self->command($o{what} // "loyalty $args->[0]",
-        ["$ROOT/bin/loyalty", @$args], %o, as_caller => 1, env => \%env);
+        [$self->{tool} // "$ROOT/bin/loyalty", @$args], %o, as_caller => 1,
+        env => \%env);
 }
 
 1;

@@ -34,6 +34,7 @@ use Loyalty::House;
 use Loyalty::Http;
 
 our $ROOT = $Loyalty::House::ROOT;
+our $TOOL = "$ROOT/bin/loyalty" . ($ENV{LOYALTY_ASAN} ? '-san' : '');
 our $JSON = JSON::XS->new->utf8->canonical->allow_nonref;
 
 # a running house's settings are not the tests' business
@@ -83,12 +84,23 @@ sub new {
         chomp(my $lib = `gcc -print-file-name=libasan.so`);
         my %env = (ASAN_OPTIONS => 'detect_leaks=0:abort_on_error=1',
                    UBSAN_OPTIONS => 'print_stacktrace=1');
+        my %nginx = (%env, LD_PRELOAD => $lib);
         %asan = (
             worker_bin => "$ROOT/bin/loyalty-worker-san",
             worker_env => \%env,
             module => "$ROOT/build/module-asan/ngx_loyalty_module.so",
-            nginx_env => { %env, LD_PRELOAD => $lib },
+            nginx_env => \%nginx,
+            tool => $TOOL,
         );
+        @ENV{ keys %env } = values %env;
+
+        # nginx hands a new binary what is named so, and nothing else
+        $o{nginx_main} = join ' ', map({ "env $_;" } sort keys %nginx),
+            $o{nginx_main} // ();
+
+        for my $f ($TOOL, @asan{qw(worker_bin module)}) {
+            die "$f is missing: make san\n" if !-f $f;
+        }
     }
 
     my $h = $self->{house} = Loyalty::House->new(
@@ -430,7 +442,7 @@ sub loyalty {
     my ($out, $err) = ('', '');
     my $in = $o{stdin} // '';
     local @ENV{ keys %env } = values %env;
-    IPC::Run::run(["$ROOT/bin/loyalty", @$args], \$in, \$out, \$err,
+    IPC::Run::run([$TOOL, @$args], \$in, \$out, \$err,
                   IPC::Run::timeout($o{timeout} // 300));
     return { code => $? & 127 ? 128 + ($? & 127) : $? >> 8, out => $out, err => $err };
 }

@@ -54,7 +54,7 @@ sub discriminating {
 sub events {
     my ($t, $csv, $members) = @_;
     my $to = "$t->{dir}/events.jsonl";
-    my $bin = "$Test::Loyalty::ROOT/bin/loyalty";
+    my $bin = $Test::Loyalty::TOOL;
 
     open my $in, '-|', $bin, '-q', 'demo', 'events', $csv or die "$bin: $!\n";
     open my $out, '>', $to or die "$to: $!\n";
