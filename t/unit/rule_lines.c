@@ -112,6 +112,9 @@ static const lines_t  lines[] = {
       L("3", "1", "'50000000000000000000000000000000000000'"), WHERE("true"),
       "number.overflow" },
 
+    { L("1", "1", "1"), WHERE("true"), "1:1" },
+    { L("1", "1", "5"), "{'type':'rate','wallet':'p','points':1,'per':{'amount"
+      "':'18446744073709551617'}}", "0:0" },
     { L("1", "1", "'0.000001'"), "{'type':'rate','wallet':'p','points':1,'per'"
       ":{'amount':'9000000000000000000'}}", "0:0" },
     { TWO, FIXED("100") ",{'type':'multiplier','wallet':'p','factor':'1" ZEROS

@@ -211,13 +211,18 @@ read_event(ly_arena_t *a)
 }
 
 
+static size_t  n_runs = 2;      /* and as many caps for each */
+
+
 static ly_err_t
 evaluate(ly_arena_t *a)
 {
     size_t           i;
     ly_err_t         err;
     rule_cap_t       cap = { ly_str_init("budget"), 30 };
-    rule_cap_t      *caps[1];
+    rule_cap_t       own[2] = { { ly_str_init("own"), 900 },
+                                { ly_str_init("own"), 900 } };
+    rule_cap_t      *caps[2][2] = { { &cap, &own[0] }, { &cap, &own[1] } };
     rule_run_t       runs[2];
     rule_input_t    *in;
     rule_result_t    r[2];
@@ -232,21 +237,27 @@ evaluate(ly_arena_t *a)
     memset(runs, 0, sizeof(runs));
     memset(&options, 0, sizeof(options));
     options.trace = true;
-    caps[0] = &cap;
 
-    for (i = 0; i < 2; i++) {
+    memset(r, 0, sizeof(r));
+
+    for (i = 0; i < n_runs; i++) {
         runs[i].program = program;
-        runs[i].caps = caps;
-        runs[i].n_caps = 1;
+        runs[i].caps = caps[i];
+        runs[i].n_caps = n_runs;
     }
 
-    err = rule_evaluate(a, in, runs, 2, &options, r);
+    err = rule_evaluate(a, in, runs, n_runs, &options, r);
 
     if (err != LY_OK) {
-        return err == LY_NOMEM && cap.remaining == 30 ? err : LY_FATAL;
+        return err == LY_NOMEM && cap.remaining == 30
+               && own[0].remaining == 900 && own[1].remaining == 900
+               ? err : LY_FATAL;
     }
 
-    if (cap.remaining != 30 - r[0].points - r[1].points) {
+    if (cap.remaining != 30 - r[0].points - r[1].points
+        || (n_runs > 1 && (own[0].remaining != 900 - r[0].points
+                           || own[1].remaining != 900 - r[1].points)))
+    {
         return LY_FATAL;
     }
 
@@ -567,6 +578,8 @@ main(void)
     each("load", load);
     each("read", read_event);
     each("evaluate", evaluate);
+    n_runs = 1;
+    each("evaluate one rule with one cap", evaluate);
     each("verify", verify);
     each("compatible", compatible);
 

@@ -745,6 +745,8 @@ callers(void)
     need.fact = ly_str("x.i");
     ok(rule_counters_advance(in, &need, &c, 1) == LY_OK && c.value.coef == 6,
        "a number does");
+    ok(rule_counters_advance(in, &need, &c, 0) == LY_OK && c.value.coef == 6,
+       "but to no counter");
     c.value.coef = (ly_int128_t) 10000000000000000000ULL
                    * (ly_int128_t) 10000000000000000000ULL - 1;
     is_int(rule_counters_advance(in, &need, &c, 1), LY_OVERFLOW, "too much");

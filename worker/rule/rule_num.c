@@ -106,7 +106,7 @@ rule_num_zeros(ly_dec_t a)
 }
 
 
-/* brings two usual numbers of two scales to one; false: take the long way */
+/* brings the coefficients of two scales to one; false: take the long way */
 static bool
 rule_num_align(ly_dec_t *a, ly_dec_t *b)
 {
@@ -121,7 +121,6 @@ rule_num_align(ly_dec_t *a, ly_dec_t *b)
     }
 
     low->coef *= rule_pow10[n];
-    low->scale += n;
 
     return true;
 }
