@@ -67,11 +67,16 @@ begin
     -- an external id under the event's own source is that member's, whatever others there are
     if v_ref like 'ext:_%' and strpos(substr(v_ref, 5), ':') = 0 then
         v_plain := substr(v_ref, 5);
+        -- not "=": a source has many members, its index is no way to one of them
         select m.member_id into member_id
-          from loyalty.member_external x
-          join loyalty.member m on m.tenant_id = p_tenant and m.member_id = x.member_id
-         where x.tenant_id = p_tenant and x.external_id = v_plain and x.source = v_source
-           and m.status in ('active', 'inactive');
+          from (select y.member_id from loyalty.member_external y
+                 where y.tenant_id = p_tenant and y.external_id = v_plain
+                   and y.source is not distinct from v_source
+                offset 0) x
+          cross join lateral (
+            select y.member_id, y.status from loyalty.member y
+             where y.tenant_id = p_tenant and y.member_id = x.member_id offset 0) m
+         where m.status in ('active', 'inactive');
         if member_id is null then
             -- nobody's external id, and whether its first event enrols a member
             select not exists (select from loyalty.member_external x

@@ -94,7 +94,8 @@ begin
         perform pg_advisory_xact_lock(loyalty.enrol_lock_key(p_tenant, v_ext));
         select x.member_id into v_holder
           from loyalty.member_external x
-         where x.tenant_id = p_tenant and x.external_id = v_ext and x.source = v_source;
+         where x.tenant_id = p_tenant and x.external_id = v_ext
+           and x.source is not distinct from v_source;    -- see loyalty.event_accept()
         if v_holder <> p_member then
             return loyalty.idempotency_end(p_tenant, p_call, p_operation,
                 loyalty.problem(p_call, 409, 'member.external_id_taken'));

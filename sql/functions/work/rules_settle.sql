@@ -165,11 +165,11 @@ set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 begin
     with d as materialized (
-        select s.e, s.m, s.status, s.detail, b.ctid as tid,
+        select s.e, s.m, s.status, s.detail, b.shard, b.enrolled_at,
                case when s.status = 'processed'
                     then b.member_seq + row_number() over (partition by s.m, s.status
                                                                order by s.n) end as seq,
-               s.status = 'processed' and s.m is not null
+               s.status = 'processed' and b.shard is not null
                    and row_number() over (partition by s.m, s.status order by s.n)
                        = count(*) over (partition by s.m, s.status) as last
           from (select i.n, i.e, i.m,
@@ -185,7 +185,7 @@ begin
                        as i (e, m, k, d, code, n)
                  where i.k <> 'pass' offset 0) s
           left join lateral (
-            select x.member_seq, x.ctid from loyalty.member x
+            select x.member_seq, x.shard, x.enrolled_at from loyalty.member x
              where x.tenant_id = p_tenant and x.member_id = s.m offset 0) b on true),
     told as (
         insert into loyalty.event_outcome (tenant_id, event_id, status, processed_at, member_seq,
@@ -196,11 +196,11 @@ begin
                              else loyalty.outcome_stands(excluded.event_id) end,
                processed_at = excluded.processed_at, member_seq = excluded.member_seq,
                detail = excluded.detail)
-    -- by place: the row is locked, and no statistics can make a plan read the others
-    update loyalty.member m
-       set member_seq = d.seq
-      from d
-     where d.last and m.ctid = d.tid;
+    -- Not an update: with the statistics of a small table its join compares every event with every
+    -- member of the tenant. Each of these members is there, and locked.
+    insert into loyalty.member as m (tenant_id, member_id, shard, enrolled_at, member_seq)
+    select p_tenant, d.m, d.shard, d.enrolled_at, d.seq from d where d.last
+    on conflict (tenant_id, member_id) do update set member_seq = excluded.member_seq;
     if p_told then
         insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
         select p_tenant, loyalty.uuid_v7(), 'event.processed', i.m, e.occurred_at,
