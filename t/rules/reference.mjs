@@ -457,10 +457,11 @@ class Document {
             eff.per = this.oneOf(x.get('per') ?? 'line', `${sent}/per`, ['line', 'unit']);
         }
         if (type === 'table') { this.steps(eff, x.get('steps'), `${sent}/steps`); }
-        if (type === 'rate' && x.has('of') && x.has('where')) {
+        const named = (name) => (x.get(name) ?? null) !== null;
+        if (type === 'rate' && named('of') && named('where')) {
             this.fault('member.unknown', `${sent}/where`);
         }
-        if ((type === 'rate' && x.has('where')) || type === 'line_bonus') {
+        if ((type === 'rate' && named('where')) || type === 'line_bonus') {
             const list = { op: 'var', decl: this.c.catalogue.facts.get(document.lines),
                            type: null };
             list.type = typeOf(list.decl);

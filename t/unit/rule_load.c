@@ -911,6 +911,7 @@ effects(void)
     h.consts[K_EMPTY] = h.consts[K_ONE]; h.nodes[0].off = RULE_K_NUM
 
     DENIED("points behind the last constant", BEHIND; e->points = K_N);
+    DENIED("a divisor behind it", BEHIND; e->per = K_N);
     DENIED("half a step at the end", BEHIND; TABLE; e->step = K_EMPTY;
            e->n_steps = 1);
 }

@@ -238,6 +238,7 @@ static const refused_t  conditions[] = {
     { "{'var':[]}", "op.arity", "" },
     { "{'var':1}", "type.mismatch", "" },
     { "{'var':null}", "null.refused", "" },
+    { "{'var':[5,1]}", "type.mismatch", "" },
     { "{'var':['order.total',1,2]}", "op.arity", "" },
     { "{'var':['order.total',[1]]}", "type.mismatch", "/var/1" },
     { "{'>':[{'var':['order.total',{'+':[1,2]}]},1]}", "type.mismatch",

@@ -324,6 +324,7 @@ main(void)
     touched("['per_member',400]", "['per_year',400]", "trace.result");
     many("'caps':[", "['x',5],", 16, "trace.form");
     touched("'caps_then':[", "'caps_then':['x',", "trace.form");
+    many("'caps_then':[", "1,", 16, "trace.form");
     many("'caps_then':[", "1,", 17, "trace.form");
     many("'group':[", "1,", 16, "trace.form");
     touched("'group':[0,23]", "'group':[0,24]", "trace.result");

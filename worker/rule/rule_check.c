@@ -883,7 +883,7 @@ rule_check_calendar(rule_ctx_t *x, rule_ast_t *t, const rule_fact_t *list)
 
         if (rule_want(x, a, RULE_T_LSTR, "a duration")
             && (!rule_duration_parse(rule_str(&a->value), &d)
-                || (d.has_time && t->type == RULE_T_DATE)))
+                || (d.has_time && t->type == RULE_T_DATE && !t->arg[0]->bad)))
         {
             rule_bad(x, a, "literal.invalid", "a duration: P1Y2M3W4DT5H6M7S",
                      rule_str(&a->value));
