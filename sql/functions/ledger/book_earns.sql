@@ -12,8 +12,8 @@
 --    "order":uuid|null, "shares":[bigint by line, in the order's order]|null}
 -- with "order" an order_earn row is written; sum(shares) = points.
 -- One row per item.  Several items of one balance are chained in their order.
--- app.tenant_id must be set.  Locks an advisory lock of the tenant where a balance
--- is new, then balances in (wallet_id, member_id) order.
+-- app.tenant_id must be set.  Locks advisory locks of the tenant by shard, in their order,
+-- where balances are new, then balances in (wallet_id, member_id) order.
 --
 --   loyalty.book_reversal(p_tenant uuid, p_items jsonb)
 --     returns table (ord int, outcome jsonb)
@@ -129,16 +129,17 @@ declare
     v_stored    int;
 begin
     -- A balance that does not exist cannot be locked in its turn: who will make one waits here,
-    -- with no balance held, for others that do.
-    if exists (
-        select
-          from jsonb_to_recordset(p_items) as i (member uuid, wallet uuid)
-          left join loyalty.balance x
-            on x.tenant_id = p_tenant and x.wallet_id = i.wallet and x.member_id = i.member
-         where x.member_id is null)
-    then
-        perform pg_advisory_xact_lock(hashtextextended(p_tenant::text, 7));
-    end if;
+    -- with no balance held, for others that do, by the members' shards: two slots have none in
+    -- common.
+    perform pg_advisory_xact_lock(hashtextextended(p_tenant::text, 7) # n.shard)
+       from (select distinct loyalty.shard_of(i.member)::bigint as shard
+               from jsonb_to_recordset(p_items) as i (member uuid, wallet uuid)
+               left join lateral (
+                 select y.member_id from loyalty.balance y
+                  where y.tenant_id = p_tenant and y.wallet_id = i.wallet
+                    and y.member_id = i.member offset 0) x on true
+              where x.member_id is null
+              order by 1 offset 0) n;
 
     for r in
         select i.ord::int as ord, i.event, i.member, i.wallet, i.points, i.at, i.rule,
