@@ -78,6 +78,17 @@ if (defined(my $doc = text('docs/errors.md'))) {
     }
 }
 
+# messages that an entry is told by
+if (defined(my $doc = text('docs/webhooks.md'))) {
+    my ($list) = (text('sql/functions/ledger/entry.sql') // '')
+        =~ /function loyalty\.entry_message_type.*?\(array\[(.*?)\]\)/s;
+    complain('sql/functions/ledger/entry.sql: no types of messages') if !defined $list;
+    my %type = map { $_ => 1 } ($list // '') =~ /'([a-z.]+)'/g;
+    for my $type (sort keys %type) {
+        complain("docs/webhooks.md: $type is missing") if $doc !~ /`\Q$type\E`/;
+    }
+}
+
 # links between files
 for my $file (split /\n/, `git ls-files -co --exclude-standard -- '*.md'`) {
     my $doc = text($file) // next;
