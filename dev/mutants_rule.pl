@@ -5,13 +5,14 @@
 # test, unless its reason stands at the end of this file.
 #
 #   dev/mutants_rule.pl [--all | --sample N] [--seed S] [--jobs J]
-#                       [--again] [--list] [FILE...]
+#                       [--again [--open]] [--list] [FILE...]
 #
 # Takes 400 mutants, or N of them, by a seed that is printed; --all, or a FILE
 # without --sample, takes each.  FILE: only mutants of worker/rule/FILE.c.
 # --again: what runs before this one killed is taken as killed (also by a run
 # that was broken off), unless its function has changed since: only the others
-# are run, to see that a new test kills them.
+# are run, to see that a new test kills them.  --open: nor those that lived and
+# have a reason.
 #
 # Prints a table of the files; the mutants that live stand in
 # build/mutants-rule/living.tsv, which --list prints too: file:line:column,
@@ -41,14 +42,15 @@ use constant AIM => 95;    # of a hundred mutants
 my $root = abs_path(dirname(abs_path($0)) . '/..');
 chdir $root or die "$root: $!\n";
 
-my ($sample, $seed, $jobs, $every, $list, $again) = (undef, time, 1);
+my ($sample, $seed, $jobs, $every, $list, $again, $open) = (undef, time, 1);
 GetOptions(
     'all'      => \$every,
     'sample=i' => \$sample,
     'seed=i'   => \$seed,
     'jobs=i'   => \$jobs,
     'list'     => \$list,
-    'again'    => \$again
+    'again'    => \$again,
+    'open'     => \$open
 ) or exit 2;
 my %only = map { s/\.c$//r => 1 } map { basename $_ } @ARGV;
 $sample //= 400 if !$every && !%only && !$again;
@@ -73,8 +75,18 @@ while (<DATA>) {
     my ($where, $piece, $why) = split /\s*:::\s*/;
     die "a reason has three parts: $_\n" if !defined $why;
     $where = join '.*', map { quotemeta } split /\*/, $where, -1;
-    $piece = $piece =~ m{^/(.*)/$} ? $1 : quotemeta $piece;
-    push @reason, { where => qr/^$where$/, piece => qr/$piece/, why => $why, text => $_, used => 0 };
+    my $wide = $piece =~ m{^/(.*)/$};
+    $piece = $wide ? $1 : quotemeta $piece;
+    push @reason, { where => qr/^$where$/, piece => qr/$piece/, wide => $wide, why => $why, text => $_, used => 0 };
+}
+
+sub reason_of {
+    my ($m) = @_;
+    my ($r) = grep {
+        "$m->{base} $m->{function}" =~ $_->{where}
+            && ($_->{wide} ? "$m->{before} | $m->{shown}" : $m->{shown}) =~ $_->{piece}
+    } @reason;
+    return $r;
 }
 
 # --- the functions and the mutants of a source
@@ -166,7 +178,8 @@ sub mutants_of {
                     substr($shown, $at, length $was) = "{{$was -> $then}}";
                     push @found,
                         { key => join(' ', $digest, $n - $f->{head}, $at, $then), file => $file, base => basename($file, '.c'), function => $f->{name}, line => $n + 1,
-                        at => $at, was => $was, then => $then, shown => $shown =~ s/^\s+|\s+$//gr };
+                        at => $at, was => $was, then => $then, shown => $shown =~ s/^\s+|\s+$//gr,
+                          before => $text->[ $n - 1 ] =~ s/^\s+|\s+$//gr };
                 }
             }
         }
@@ -508,6 +521,9 @@ sub tests_of {
         last if $n <= $f->{body};
         %t = (%t, %{ $reach{ $m->{file} }{$n} // {} });
     }
+    # a declaration above all code: whoever comes into the function
+    my ($first) = grep { $counted{ $m->{file} }{$_} } $f->{body} + 2 .. $f->{end} + 1;
+    %t = %{ $reach{ $m->{file} }{$first} // {} } if defined $first && $first > $m->{line};
     return keys %t;
 }
 
@@ -527,8 +543,9 @@ for my $n (1 .. $jobs) {
 }
 my @queue = grep { !$state{ $_->{id} } } @mutants;
 for my $m (@queue) {
-    my $before = $known{ $m->{key} } // 'lives';
-    $state{ $m->{id} } = $before if $before ne 'lives' && $before ne 'unreached';
+    my $before = $known{ $m->{key} } // 'new';
+    next if $before eq 'new' || ($before =~ /^(?:lives|unreached)$/ && !($open && reason_of($m)));
+    $state{ $m->{id} } = $before;
 }
 # in any order, so that a run that is broken off has taken a sample
 @queue = shuffle grep { !$state{ $_->{id} } } @queue;
@@ -602,7 +619,7 @@ for my $l (values %lane) {
 my (%count, @contradicted);
 for my $m (@mutants) {
     my $s = $state{ $m->{id} } // 'left';
-    my ($r) = grep { "$m->{base} $m->{function}" =~ $_->{where} && $m->{shown} =~ $_->{piece} } @reason;
+    my $r = reason_of($m);
     my $lives = $s eq 'lives' || $s eq 'unreached';
     $r->{used} = 1 if $r && $lives;
     push @contradicted, "$m->{file}:$m->{line}: $m->{shown}: $s kills it, yet: $r->{why}"
@@ -641,13 +658,13 @@ if (!$sample && !%only) {
 my $counted = sum0 map { $sum{$_} // 0 } qw(killed lives unreached);
 exit($counted && 100 * $sum{killed} / $counted < AIM ? 1 : 0);
 
-# file function ::: a piece of the line, or /a pattern/ ::: why it changes
-# nothing that can be seen.  A star in the first part stands for anything.
+# file function ::: a piece of the line, or /a pattern/ of the line before it,
+# " | " and the line ::: why it changes nothing that can be seen.  A star in the
+# first part stands for anything.
 __DATA__
 
 rule_compat rule_js_div ::: {{> -> >=}} 0) == (signbit ::: a dividend of 0 has been answered before
 rule_compat* rule_js_* ::: {{> -> >=}} RULE_JS_UNITS ::: no arena here holds that many bytes
-rule_compat rule_js_cat ::: n = {{0 -> 1}}; ::: room for one unit more
 rule_compat rule_js_find ::: {{< -> <=}} name->n ::: the unit behind the name does not make the two as long
 rule_compat_value rule_js_utf8 ::: c {{< -> <=}} 0x80 ::: no character of UTF-8 begins with that byte
 rule_compat_value rule_js_member ::: other {{< -> <=}} at ::: two members of one name are refused
@@ -680,10 +697,9 @@ rule_tree rule_parse_in_fields ::: RULE_OP_EQ, n, {{2 -> 3}} ::: room for one ar
 
 rule_calendar rule_duration_parse ::: s.len {{< -> <=}} 2 ::: two bytes are no duration either way
 rule_calendar rule_duration_parse ::: s.len < {{2 -> 3}} ::: likewise
-rule_calendar rule_duration_parse ::: any = {{false -> true}} ::: behind the P there is a part or a T, which decide
 rule_calendar rule_local ::: memset(c, {{0 -> 1}} ::: a date's time of day is not read
 rule_calendar rule_calendar ::: backwards = to {{< -> <=}} from ::: no months lie between a day and itself
-rule_emit rule_emit_grow ::: more = ::: how a table grows is seen by nobody
+rule_emit rule_emit_grow ::: /more = \*cap == 0 \? .*\{\{/ ::: how a table grows is seen by nobody
 rule_emit rule_emit_grow ::: if (n {{> -> >=}} 0) ::: a copy of nothing
 rule_emit rule_emit_grow ::: if (n > {{0 -> 1}}) ::: a table that is full has 32 entries
 rule_emit rule_ins ::: e->stack {{> -> >=}} e->stack_max ::: the greater of equals
@@ -701,13 +717,12 @@ rule_emit * ::: slot, -{{1 -> 2}}) ::: any number below 0 is no field
 rule_emit rule_emit_names ::: RULE_IN_NEG : {{0 -> 1}} ::: that it is money is asked of loops only
 rule_emit rule_emit_bool ::: first = {{0 -> 1}} ::: the target of the first instruction, a value, is read by nobody
 rule_emit rule_emit_bool ::: k {{< -> <=}} first ::: likewise
-rule_num rule_currency_places ::: /i \+ 3 \{\{< -> <=\}\} sizeof/ ::: the table's bytes and their end are no multiple of 3
 rule_num rule_num_align ::: a->scale {{< -> <=}} b->scale ::: equal scales have been answered before
 rule_num rule_num_align ::: n {{>= -> >}} RULE_POW10_N ::: no scale is above 18
 rule_num rule_num_mul ::: r.scale = {{0 -> 1}} ::: a zero loses its places all the same
-rule_num rule_num_mul ::: r.scale {{<= -> <}} LY_DEC_SCALE_MAX ::: the loop below drops the same zeros
-rule_num rule_num_cmp ::: /a\.coef .*\{\{[<>] -> [<>]=\}\}/ ::: minimal forms of two scales are not equal
-rule_num rule_digits ::: n{{++ -> --}} ::: only whether there was a digit is asked
+rule_num rule_num_mul ::: if (r.scale {{<= -> <}} LY_DEC_SCALE_MAX ::: the loop below drops the same zeros
+rule_num rule_num_cmp ::: /rule_num_align.* \| .*a\.coef .*\{\{[<>] -> [<>]=\}\}/ ::: minimal forms of two scales are not equal
+rule_num rule_digits ::: /; n\{\{\+\+/ ::: only whether there was a digit is asked
 rule_num rule_exponent ::: *exp {{< -> <=}} 100000 ::: no number has an exponent near it
 rule_num rule_exponent ::: *exp < {{100000 -> 100001}} ::: likewise
 rule_num rule_num_make ::: while (d->n > {{0 -> 1}} ::: the first digit is not 0
@@ -715,7 +730,6 @@ rule_num rule_num_make ::: || (e {{> -> >=}} 0 ::: that many digits have been re
 rule_num rule_num_fast ::: negative = s.len > {{0 -> 1}} ::: a sign alone is no number, seen or not
 rule_num rule_num_fast ::: if (s.len {{- -> +}} i > 18 ::: what the short way leaves, the long way reads alike
 rule_num rule_num_fast ::: if (s.len - i {{> -> >=}} 18 ::: likewise
-rule_num rule_num_fast ::: s.len {{== -> !=}} i ::: likewise
 rule_num rule_num_fast ::: /s\.data\[i\] \{\{(?:<|>) -> (?:<|>)=\}\}/ ::: likewise
 rule_num rule_num_fast ::: == '0' {{&& -> ||}} s.len ::: likewise
 rule_num rule_num_fast ::: if (s.data[i{{++ -> --}}] ::: likewise
@@ -729,7 +743,7 @@ rule_emit rule_emit_block ::: h.stack = e->stack_max + {{1 -> 2}} ::: likewise
 rule_emit * ::: e->loops {{> -> >=}} e->loops_max ::: the greater of equals
 rule_emit rule_emit_effect ::: e->list = -{{1 -> 2}} ::: any number below 0 is no list
 rule_emit rule_emit_effect ::: sizeof(mem) - {{1 -> 2}} ::: no pointer of an effect is that long
-rule_emit rule_room ::: {{15 -> 16}} ::: a gap between two tables
+rule_emit rule_room ::: + {{15 -> 16}} ::: a gap between two tables
 rule_emit rule_emit_block ::: /e->(?:n_ins|n_list|n_node|n_const|text\.len) \{\{> -> >=\}\} 0/ ::: a copy of nothing
 rule_emit rule_emit_block ::: if (e->text.len > {{0 -> 1}}) ::: no text of a program is that short
 rule_emit rule_emit_tree ::: /&e, .*\{\{0 -> 1\}\}/ ::: a table that nobody reads
@@ -743,7 +757,6 @@ rule_input rule_scan_escaped ::: s->p {{< -> <=}} s->end ::: the quote at the te
 rule_input rule_scan_escaped ::: (q - start) + {{1 -> 2}} ::: room to spare
 rule_input rule_scan_scalar ::: t->text.len = {{0 -> 1}} ::: a word's text is not read
 rule_input rule_line_defaults ::: {{|| -> &&}} c[RULE_L_DISCOUNT].kind ::: what is no money has no currency, and the total is invalid for that
-rule_input rule_input_list_money ::: list->kind != RULE_K_LIST {{|| -> &&}} ::: what is no list has no elements that are read
 rule_input rule_counters_advance ::: slot {{< -> <=}} 0 ::: slot 0 is a text
 rule_eval rule_weigh ::: /i = 0, sum = 0; i \{\{< -> <=\}\} n/ ::: behind the weights stands a 0
 rule_eval rule_share ::: /i = 0, sum = 0; i \{\{< -> <=\}\} n/ ::: likewise
@@ -759,7 +772,7 @@ rule_eval rule_case_fault ::: pc {{< -> <=}} p->n_ins ::: each tree of a program
 rule_eval rule_case_effects ::: /error_pc > \{\{0 -> 1\}\}|\{\{&& -> \|\|\}\} k->vm\.error_pc > 0/ ::: an amount's code stands behind the condition's; a where has no nodes to point at
 rule_eval rule_eval_cases ::: ? x->in->facts[k->lines].n : {{0 -> 1}} ::: without lines there are no weights to share by
 rule_eval rule_eval_cases ::: {{> -> >=}} room) ::: the greater of equals
-rule_vm * ::: /vm->steps|cost|l->count \/|\/ 64|\/ 8/ ::: where the budget of steps ends is open (docs/rules.md, 11); that it ends is tested
+rule_vm * ::: /^(?!.*(?:steps \{\{-= -> \+=\}\} (?:cost|vm)|\? l->count \{\{\/|vm->steps \{\{- -> \+|8 \{\{\+ -> -|\{\{> -> >=\}\} 1 \?|\{\{! -> |steps-- \{\{<=)).*\| .*(?:vm->steps|cost|l->count \/|\/ 64|\/ 8)/ ::: where the budget of steps ends is open (docs/rules.md, 11); that it ends is tested
 rule_vm rule_order ::: n = a->n {{< -> <=}} b->n ::: the lesser of equals
 rule_vm rule_many ::: /rc \{\{[<>] -> [<>]=\}\} 0/ ::: of two equal numbers either is taken
 rule_vm rule_divide ::: RULE_K_MONEY ? {{0 -> 1}} : ::: a number is not asked for its currency
@@ -769,7 +782,7 @@ rule_vm rule_vm_init ::: trace {{&& -> ||}} p->n_node ::: records that nobody pr
 rule_vm rule_vm_run ::: {{false -> true}} ::: likewise
 rule_vm rule_vm_loop ::: rule_record(vm, ins, &top[-1], false, false, {{0 -> 1}}) ::: only of loops the number is printed
 rule_fold rule_fold_run ::: RULE_STEPS, {{false -> true}} ::: a constant part has no nodes
-rule_fold rule_fold* ::: /!= -> ==|RULE_T_S?LIST \{\{|i = \{\{0 -> 1|i\{\{\+\+|\{\{! -> \}\}|\{\{\|\| -> &&\}\}/ ::: what is not folded is evaluated, with the same result
+rule_fold rule_fold* ::: /out->kind \{\{!=|RULE_T_S?LIST \{\{|i = \{\{0 -> 1|i\{\{\+\+|\{\{! -> \}\}|RULE_OP_VAR \| \{\{\|\|/ ::: what is not folded is evaluated, with the same result
 rule_fold rule_fold ::: x->report.nomem = {{true -> false}} ::: likewise
 rule_program rule_program_load ::: RULE_MAGIC, {{4 -> 5}} ::: the layout's number begins with the 0 that ends the text
 rule_program rule_const_ok ::: (at {{- -> +}} p->off_const) % sizeof ::: twice a multiple of 16 is one of a constant's 32 bytes
@@ -814,7 +827,7 @@ rule_emit rule_emit_begin ::: /\{\{(?:16 -> 17|20 -> 21)\}\}/ ::: no text of a p
 rule_emit rule_emit_begin ::: {{RULE_FACTS_MAX ::: of the default's facts, which are in every catalogue, most are no lists
 rule_emit rule_emit_block ::: e->n_ins > {{0 -> 1}} ::: a program has two instructions at least
 rule_emit rule_emit_block ::: if (k {{> -> >=}} 0) ::: a copy of nothing
-rule_emit rule_emit_block ::: {{break; -> ;}} ::: all members of the union begin at one byte: the same is copied again
+rule_emit rule_emit_block ::: /v->u\.(?:b|coef|i) = .* \| \{\{break/ ::: all members of the union begin at one byte: the same is copied again
 rule_emit rule_emit_block ::: extra, {{1 -> 2}} ::: a gap behind the texts
 rule_emit rule_emit_block ::: (size + {{15 -> 16}}) ::: likewise
 rule_emit rule_emit_effect ::: sizeof(mem) {{- -> +}} 1 ::: no pointer of an effect is that long
@@ -828,7 +841,6 @@ rule_doc rule_decimal ::: ly_dec_int({{0 -> 1}}) ::: beside a fault it is not re
 rule_trace rule_read_facts ::: {{> -> >=}} c->rank ::: no two facts have one rank
 rule_trace rule_put_* ::: /rule_b_room\(b, (?:f->key\.len \+ \{\{1 -> 2|\{\{2 -> 3)/ ::: room to spare
 rule_trace rule_trace_counter ::: < {{0 -> 1}}) ::: no two counters have one key
-rule_trace rule_trace_nodes ::: {{10 -> 11}} ::: the byte behind is written over, for the array is closed
 rule_eval rule_weigh ::: /scale = 0; i \{\{< -> <=\}\} n/ ::: behind the weights stands a 0
 rule_eval rule_w* ::: coef {{> -> >=}} 0) ::: a weight of 0 is the 0 that stands there
 rule_eval rule_quotient ::: scale > {{6 -> 7}} ::: the long way gives the same
@@ -888,3 +900,42 @@ rule_vm rule_fold_str ::: s->len * {{3 -> 4}} ::: likewise
 rule_vm rule_operate ::: /ins->b (?:\/ \{\{8|\{\{\/ ->)/ ::: where the budget of steps ends is open (docs/rules.md, 11); that it ends is tested
 rule_vm rule_vm_loop ::: &top[-1], missing, false, {{0 -> 1}} ::: only of loops the number is printed
 rule_input rule_scan_money ::: memset(cells, {{0 -> 1}} ::: a part that is not of its type is refused like one that is not there
+rule_catalogue rule_fact_of ::: /fields == NULL.* \| .*nomem = \{\{/ ::: what finds no room here finds none at the next step, which says so
+rule_check rule_check_list ::: nomem = {{true -> false}} ::: likewise
+rule_check rule_counter_add ::: nomem = {{true -> false}} ::: likewise
+rule_check rule_check_if ::: nomem = {{true -> false}} ::: likewise
+rule_doc rule_literal_true ::: nomem = {{true -> false}} ::: likewise
+rule_doc rule_amount_var ::: nomem = {{true -> false}} ::: likewise
+rule_doc rule_effect_table ::: nomem = {{true -> false}} ::: likewise
+rule_report rule_fault_json ::: nomem = {{true -> false}} ::: likewise
+rule_check rule_take ::: /memset\(&[fv], \{\{0 -> 1/ ::: what is not set here is not read
+rule_check rule_check_money ::: t->bad = {{true -> false}} ::: what is bad below is bad above
+rule_check rule_check_if ::: t->bad = {{true -> false}} ::: beside no room no program is made
+rule_emit rule_emit ::: memset(&v, {{0 -> 1}} ::: the block takes member by member what a list has
+rule_emit rule_emit_block ::: memset(&h, {{0 -> 1}} ::: what is not set here is not read
+rule_emit rule_emit_begin ::: {{RULE_PATH_MAX ::: no path is that long
+rule_english rule_say_phrase ::: i {{< -> <=}} t->n ::: the phrase of an operator has as many places as arguments
+rule_eval rule_rate ::: amount->n != {{0 -> 1}} ::: no currency has that number
+rule_eval rule_group_points ::: n {{< -> <=}} c->program->n_effect ::: what stands behind the effects has no wallet
+rule_eval rule_share ::: /left = points; i \{\{< -> <=\}\} n/ ::: behind the weights stands a 0
+rule_input rule_scalar ::: i {{< -> <=}} f->n_values ::: behind the values stands no text of an event
+rule_input rule_line_defaults ::: stride = {{1 -> 2}} ::: an empty list has no elements
+rule_input rule_input_read ::: s.stranger = {{false -> true}} ::: where a search begins is seen by nobody
+rule_input rule_input_list_money ::: k {{< -> <=}} f->n_fields ::: behind the fields stands none of money
+rule_input rule_input_* ::: /i \{\{< -> <=\}\} c->(?:lists|money)\[[01]\]\.n/ ::: behind the slots stands 0, that of a text
+rule_normal rule_normal_tree ::: RULE_OP_HAS {{|| -> &&}} ::: a name is written as the literal that it was
+rule_program rule_refund_points ::: amount.coef {{<= -> <}} 0 ::: of nothing the long way gives 0 too
+rule_program rule_effect_ok ::: /of_pc \{\{>= -> >|where_pc \{\{>= -> >|\{\{\|\| -> &&\}\} \(e->has_where/ ::: the proof of the code refuses it as well
+rule_program rule_tables_ok ::: p->n_ins == {{0 -> 1}} ::: a program of one instruction, or none, has no end that is proved
+rule_program rule_tables_ok ::: l->slot {{>= -> >}} c->n ::: behind the facts stands no list
+rule_report rule_fault_add ::: found.len {{> -> >=}} RULE_FOUND_MAX ::: a text of 80 bytes ends with a whole character
+rule_report rule_fault_at ::: RULE_DOCUMENT_MAX {{* -> +}} 8 ::: no pointer is that long
+rule_report rule_val_text ::: "false", {{5 -> 6}} ::: room to spare
+rule_trace rule_trace_list ::: n {{< -> <=}} f->n_fields ::: behind the fields' order stands a field that is not read
+rule_vm rule_common_currency ::: a->n : {{0 -> 1}} ::: a number is not asked for its currency
+rule_vm rule_vm_loop ::: memset(l, {{0 -> 1}} ::: what is not set here is not read
+rule_report rule_fault_add ::: found.len > {{RULE_FOUND_MAX ::: a text of 80 bytes ends with a whole character
+rule_report rule_val_text ::: "null", {{4 -> 5}} ::: room to spare
+rule_vm rule_loop_take ::: /RULE_OP_NONE: \| l->count \{\{\+= -> -=/ ::: only whether there was one is asked
+rule_compat rule_js_cat ::: /\| n = \{\{0 -> 1\}\};$/ ::: room for one unit more
+rule_trace rule_trace_nodes ::: memcpy(p, ",\"missing\"", {{10 -> 11}} ::: the byte behind is written over, for the array is closed
