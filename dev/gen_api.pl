@@ -503,7 +503,12 @@ for my $o (@operations) {
     my $member = $x->{member} // '';
     fault("$where: member") if $member !~ /^(|path|body)$/;
     fault("$where: member: path") if $member eq 'path' && !grep { $_ eq 'member' } @names;
-    my %secret = (none => 0, webhook => 1, api_key => 2);
+    my %secret = (none => 0, webhook => 1);
+    my %one = (cache => ['balances'], via => ['worker'], secret => ['webhook']);
+    for my $k (sort keys %one) {
+        fault("$where: $k: $x->{$k}")
+            if defined $x->{$k} && !grep { $_ eq $x->{$k} } @{ $one{$k} };
+    }
 
     my $batch = ($x->{wait} // '') eq 'api.event_batch_result' ? 1 : 0;
     my $write = ($x->{pool} // 'read') eq 'write' ? 1 : 0;
