@@ -116,7 +116,7 @@ begin
         update loyalty.event_outcome o
            set status = 'quarantined', processed_at = clock_timestamp(),
                detail = jsonb_build_object('code', p_code, 'attempts', v_job.attempt + 1)
-         where o.tenant_id = v_job.tenant_id and o.event_id = p_event;
+         where o.tenant_id = v_job.tenant_id and o.event_id = p_event and o.status = 'waiting';
         perform loyalty.rules_retry_done(p_job);
         return 'quarantined';
     end if;
