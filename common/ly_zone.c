@@ -451,8 +451,9 @@ ly_zone_civil(const ly_zone_t *zone, int64_t us, ly_civil_t *c)
 ly_err_t
 ly_zone_instant(const ly_zone_t *zone, const ly_civil_t *c, int64_t *us)
 {
+    bool      skipped;
     int32_t   offset, earlier;
-    int64_t   local, segment, next, s, v;
+    int64_t   local, segment, next, s, gap, v;
     ly_err_t  rc;
 
     rc = ly_civil_instant(c, &v);
@@ -462,25 +463,35 @@ ly_zone_instant(const ly_zone_t *zone, const ly_civil_t *c, int64_t *us)
 
     /*
      * Span by span of one offset, from before any that could hold it: the
-     * first span that does is the answer; a span that is already past it means
-     * that the clocks skipped it, and the offset before is taken.
+     * first span that does is the answer.  A span that is already past it
+     * means that the clocks skipped it, and the offset before is taken, unless
+     * they are soon set back to it.
      */
 
     local = ly_zone_seconds(v);
     segment = local - LY_ZONE_OFFSET_MAX;
     offset = ly_zone_find(zone, segment, &next);
+    earlier = offset;
     s = local - offset;
+    gap = s;
+    skipped = false;
 
-    while (s >= next) {
+    while (s < segment || s >= next) {
+
+        if (s < segment && !skipped) {
+            gap = local - earlier;
+            skipped = true;
+        }
+
+        if (next > local + LY_ZONE_OFFSET_MAX) {
+            s = gap;
+            break;
+        }
+
         earlier = offset;
         segment = next;
         offset = ly_zone_find(zone, segment, &next);
         s = local - offset;
-
-        if (s < segment) {
-            s = local - earlier;
-            break;
-        }
     }
 
     v = s * LY_ZONE_SECOND + c->usec;
