@@ -36,8 +36,11 @@
 #define LOAD_DRAIN_US     5000000
 #define LOAD_LINES        3
 
-/* flow: between two looks at a balance; a client that spins measures itself */
-#define LOAD_LOOK_US      2000
+/*
+ * flow: between two looks at a balance; a client that spins measures itself,
+ * and one that looks every 2 ms asks for eight times what the orders ask for
+ */
+#define LOAD_LOOK_US      5000
 
 
 typedef enum {

@@ -60,15 +60,14 @@ begin
         select p_tenant, i.ext, i.source, i.id
           from unnest(v_ext, v_source, v_id) as i (ext, source, id);
         -- with another source the reference without one changes its meaning for the others too
-        insert into loyalty.change (tenant_id, kind, ref)
-        select p_tenant, 'member', i.id::text
-          from unnest(v_id) as i (id)
-         union
-        select p_tenant, 'member', x.member_id::text
-          from unnest(v_ext) as i (ext)
-          join loyalty.member_external x
-            on x.tenant_id = p_tenant and x.external_id = i.ext
-         where v_exact;
+        if v_exact then
+            insert into loyalty.change (tenant_id, kind, ref)
+            select distinct p_tenant, 'member', x.member_id::text
+              from unnest(v_ext) as i (ext)
+             cross join lateral (
+                select y.member_id from loyalty.member_external y
+                 where y.tenant_id = p_tenant and y.external_id = i.ext offset 0) x;
+        end if;
         if loyalty.has_endpoint(p_tenant) then
             insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
             select p_tenant, loyalty.uuid_v7(), 'member.enrolled', i.id, v_now,

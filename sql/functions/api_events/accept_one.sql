@@ -4,8 +4,8 @@
 -- Outcome, locks and tables: see there.
 
 -- The member of an external id that is not bound to a source, enrolled under p_source if there
--- is none yet: loyalty.members_enrol() for one. Locks: the enrolment lock. Writes: member,
--- member_external, change, outbox.
+-- is none yet: loyalty.members_enrol() for one. Caches are not told: none can hold what is new.
+-- Locks: the enrolment lock. Writes: member, member_external, outbox.
 create or replace function loyalty.member_enrol(p_tenant uuid, p_external_id text, p_source text)
 returns uuid
 language plpgsql volatile
@@ -27,11 +27,9 @@ begin
     end if;
     with new_member as (
         insert into loyalty.member (tenant_id, member_id, status, shard, enrolled_at)
-        values (p_tenant, v_id, 'active', loyalty.shard_of(v_id), v_now)),
-    new_external as (
-        insert into loyalty.member_external (tenant_id, external_id, source, member_id)
-        values (p_tenant, p_external_id, p_source, v_id))
-    insert into loyalty.change (tenant_id, kind, ref) values (p_tenant, 'member', v_id::text);
+        values (p_tenant, v_id, 'active', loyalty.shard_of(v_id), v_now))
+    insert into loyalty.member_external (tenant_id, external_id, source, member_id)
+    values (p_tenant, p_external_id, p_source, v_id);
     if loyalty.has_endpoint(p_tenant) then
         insert into loyalty.outbox (tenant_id, message_id, type, member_id, occurred_at, data)
         values (p_tenant, loyalty.uuid_v7(), 'member.enrolled', v_id, v_now,
