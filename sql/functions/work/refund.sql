@@ -171,43 +171,41 @@ set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     v_now timestamptz := clock_timestamp();
-    v_jobs bigint[];
-    v_tenants uuid[];
-    v_tenant uuid;
+    v_until timestamptz;
+    v_known boolean;
+    r record;
 begin
-    select array_agg(l.job_id), array_agg(distinct l.tenant_id)
-      into v_jobs, v_tenants
-      from (select j.job_id, j.tenant_id
-              from loyalty.job j
-             where j.queue = 'order'
-               and j.state in ('available', 'scheduled', 'retryable')
-               and j.run_at <= v_now and (j.args->>'until')::timestamptz > v_now
-               and exists (select from loyalty.shard_lease s
-                            where s.shard = (j.args->>'shard')::smallint
-                              and s.worker_id = p_worker and s.token = p_token
-                              and s.expires_at > v_now)
-             limit 500
-               for update skip locked) l;
-    foreach v_tenant in array coalesce(v_tenants, '{}') loop
-        perform set_config('app.tenant_id', v_tenant::text, true);
+    -- one by one, by key: a join would be planned by the statistics of a table that is often empty
+    for r in
+        select j.job_id, j.tenant_id, j.args, j.attempt
+          from loyalty.job j
+         where j.queue = 'order'
+           and j.state in ('available', 'scheduled', 'retryable')
+           and j.run_at <= v_now and (j.args->>'until')::timestamptz > v_now
+           and exists (select from loyalty.shard_lease s
+                        where s.shard = (j.args->>'shard')::smallint
+                          and s.worker_id = p_worker and s.token = p_token
+                          and s.expires_at > v_now)
+         limit 500
+           for update skip locked
+    loop
+        perform set_config('app.tenant_id', r.tenant_id::text, true);
+        v_until := (r.args->>'until')::timestamptz;
+        v_known := exists (
+            select from loyalty.event e
+              join loyalty.sales_order o
+                on o.tenant_id = r.tenant_id and o.source = e.source
+               and o.external_id = e.facts->'refund'->>'order_external_id'
+             where e.tenant_id = r.tenant_id and e.event_id = (r.args->'events'->>0)::uuid);
         update loyalty.job j
-           set args = case when x.known then j.args - 'until' else j.args end,
-               run_at = case when x.known then v_now
-                             when j.attempt >= 3 then (j.args->>'until')::timestamptz
-                             else least((j.args->>'until')::timestamptz,
-                                        v_now + make_interval(secs => 4 ^ (j.attempt + 1))) end,
-               attempt = case when x.known or j.attempt >= 3 then 0 else j.attempt + 1 end,
+           set args = case when v_known then j.args - 'until' else j.args end,
+               run_at = case when v_known then v_now
+                             when r.attempt >= 3 then v_until
+                             else least(v_until,
+                                        v_now + make_interval(secs => 4 ^ (r.attempt + 1))) end,
+               attempt = case when v_known or r.attempt >= 3 then 0 else r.attempt + 1 end,
                updated_at = v_now
-          from (select i.id, exists (
-                        select from loyalty.event e
-                          join loyalty.sales_order o
-                            on o.tenant_id = v_tenant and o.source = e.source
-                           and o.external_id = e.facts->'refund'->>'order_external_id'
-                         where e.tenant_id = v_tenant
-                           and e.event_id = (w.args->'events'->>0)::uuid) as known
-                  from unnest(v_jobs) as i (id)
-                  join loyalty.job w on w.job_id = i.id and w.tenant_id = v_tenant) x
-         where j.job_id = x.id;
+         where j.job_id = r.job_id;
     end loop;
 end $$;
 comment on function loyalty.refunds_look(uuid, bigint) is
